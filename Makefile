@@ -1,0 +1,76 @@
+# Two commands set everything up on a fresh machine (Python 3.11 or later with venv, make, g++):
+#
+#   make generate    .venv, and the Verilog of examples/net.toml in build/net/
+#   make test        the regression, stage by stage; each stage is a target of its own
+#
+# `make test-full` adds the judged volumes, long proofs and mutations. PYTEST_OPTIONS is handed to every
+# stage that pytest runs, e.g. `make test-system PYTEST_OPTIONS="-k legacy --waves"`.
+
+PYTHON ?= python3
+PYTEST_OPTIONS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+REPORTS := build/reports
+SOURCES := $(shell find hdl -name '*.py')
+
+# One stage after the other: each may use every core of a small machine.
+.NOTPARALLEL:
+.PHONY: help venv generate test test-full test-lint test-unit test-block test-system test-differ test-formal clean
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' $(MAKEFILE_LIST)
+
+# The lock is installed once, this package once for every change of pyproject.toml; both leave a stamp.
+$(VENV)/.locked: requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+venv: $(VENV)/.installed
+
+build/net/.generated: $(VENV)/.installed examples/net.toml $(SOURCES)
+	$(VENV)/bin/vmmr generate examples/net.toml -o build/net
+	touch $@
+
+generate: build/net/.generated
+
+# $(call pytest,folders of tb): runs those that exist, so that a stage never fails for want of tests.
+pytest = $(if $(wildcard $(addprefix tb/,$(1))),$(RUN) -m pytest --junitxml=$(REPORTS)/$@.xml \
+	$(PYTEST_OPTIONS) $(wildcard $(addprefix tb/,$(1))),@echo "$@: no tests")
+
+test-lint: venv
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+test-unit: venv
+	$(call pytest,unit property)
+
+test-block: venv
+	$(call pytest,block)
+
+test-system: venv
+	$(call pytest,system)
+
+test-differ: venv
+	$(call pytest,conformance differ)
+
+test-formal: venv
+	$(call pytest,formal)
+
+STAGES := test-lint test-unit test-formal test-block test-system test-differ
+
+test: generate $(STAGES)
+	@$(RUN) .ci/totals.py $(addprefix $(REPORTS)/,$(addsuffix .xml,$(STAGES)))
+
+test-full: PYTEST_OPTIONS += --full
+test-full: test $(if $(wildcard tb/performance),test-performance)
+
+test-performance: venv
+	$(call pytest,performance)
+
+clean:
+	rm -rf build

@@ -1,0 +1,1 @@
+"""Board descriptions; the first one comes with the hard-IP adapters."""

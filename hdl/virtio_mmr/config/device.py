@@ -1,0 +1,161 @@
+"""What a device file says, as data. Rules that concern one value are checked here, by each class.
+
+Rules that concern several sections (does a region fit its BAR, do the queues suit the device type)
+are checked by `virtio_mmr.config.rules`; places are given by `virtio_mmr.layout`.
+"""
+
+import enum
+from dataclasses import dataclass, field
+
+from ..spec import configuration
+from ..spec.device_types import DeviceType
+from ..spec.features import TransportFeature
+from ..spec.profiles import mmr_v1
+
+
+#: Least bytes that a BAR may claim: PCI Local Bus 3.0, 6.2.5.1, and PCI Express Base 5.0, 7.5.1.2.1.
+LEAST_IO, LEAST_MEMORY = 4, 128
+
+
+class Identity(enum.Enum):
+    """Which ids the device shows, and so which drivers bind to it."""
+
+    MMR = "mmr"                        #: 0x10F9 to 0x10FF: no driver binds, a hypervisor drives it
+    LEGACY_MEMORY = "legacy-memory"    #: 0x1000-series with the legacy window in memory BAR 0
+    LEGACY_IO = "legacy-io"            #: 0x1000-series with the legacy window in I/O BAR 0
+
+
+class BarKind(enum.Enum):
+    """What a base address register decodes."""
+
+    MEMORY32 = "memory32"
+    MEMORY64 = "memory64"
+    IO = "io"
+
+
+class Space(enum.Enum):
+    """Register window that a region of a BAR shows."""
+
+    LEGACY = "legacy"
+    CONTROL = "control"
+    ISR = "isr"
+    DEVICE = "device"
+    MSIX = "msix"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A window inside a BAR, in bytes."""
+
+    space: Space
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """First byte behind the region."""
+        return self.offset + self.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One base address register. Its size is the least power of two that holds its regions."""
+
+    index: int
+    kind: BarKind
+    regions: tuple[Region, ...]
+    prefetchable: bool = False
+    #: Least size in bytes, a power of two; 0 for "as small as it can be".
+    size: int = 0
+
+    @property
+    def decoded_size(self) -> int:
+        """Bytes that the BAR claims."""
+        least = LEAST_IO if self.kind is BarKind.IO else LEAST_MEMORY
+        used = max((region.end for region in self.regions), default=0)
+        return max(least, self.size, 1 << (used - 1).bit_length() if used > 1 else 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """The control page's build options."""
+
+    #: The back end can serve big-endian guests.
+    big_endian: bool = False
+    #: Reset value of the DMA gate.
+    gate_open: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Datapath:
+    """Width and strictness of the TLP path."""
+
+    #: Bits of the raw TLP streams: 64, 128, 256 or 512.
+    width: int = 128
+    #: Bus toward the link.
+    adapter: str = "raw"
+    #: Largest payload in bytes that the device advertises.
+    max_payload: int = 128
+    #: Drop requests whose byte enables break the rules as malformed.
+    check_byte_enables: bool = True
+    #: Answer 64-bit requests below 4 GiB with "unsupported request".
+    strict_64bit: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceConfig:
+    """A complete, checked device."""
+
+    kind: DeviceType
+    identity: Identity
+    revision: int = 0
+    profile: str = "mmr-v1"
+    serial: int = 0
+    #: Bits that the device offers, 31:0.
+    features: int = 1 << TransportFeature.ANY_LAYOUT
+    queues: tuple[int, ...] = (128,)
+    msix_vectors: int = 0
+    intx: bool = False
+    bars: tuple[Bar, ...] = ()
+    #: Initial device configuration, exactly `kind.config_size` bytes, little-endian.
+    config_image: bytes = b""
+    #: MMR layouts to place, by name: "literal", "vsec", "classic".
+    mmr_capabilities: tuple[str, ...] = ("vsec", "literal", "classic")
+    #: False: place what fits and say what was left out. True: refuse what does not fit.
+    mmr_explicit: bool = False
+    control: Control | None = field(default_factory=Control)
+    datapath: Datapath = field(default_factory=Datapath)
+
+    @property
+    def device_id(self) -> int:
+        """PCI device id."""
+        if self.identity is Identity.MMR:
+            return mmr_v1.device_id(self.kind.virtio_id)
+        assert self.kind.transitional_id is not None
+        return self.kind.transitional_id
+
+    @property
+    def vendor_id(self) -> int:
+        """PCI vendor id."""
+        return configuration.VENDOR_ID
+
+    @property
+    def functions(self) -> int:
+        """Number of functions; one until virtual functions are built."""
+        return 1
+
+    def find(self, space: Space) -> tuple[Bar, Region] | None:
+        """The first region that shows *space*, with its BAR."""
+        for bar in self.bars:
+            for region in bar.regions:
+                if region.space is space:
+                    return bar, region
+        return None
+
+    def find_in_memory(self, space: Space) -> tuple[Bar, Region] | None:
+        """As `find`, among the memory BARs alone."""
+        for bar in self.bars:
+            for region in bar.regions:
+                if region.space is space and bar.kind is not BarKind.IO:
+                    return bar, region
+        return None
