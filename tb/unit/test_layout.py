@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-
 from virtio_mmr.config.device import Bar, BarKind, DeviceConfig, Identity, Region, Space
 from virtio_mmr.config.errors import ConfigError
 from virtio_mmr.layout import Windows, place
@@ -113,8 +112,8 @@ def test_without_a_memory_window_an_explicit_list_is_refused():
     with pytest.raises(ConfigError) as caught:
         place(replace(PORTS, mmr_explicit=True, mmr_capabilities=("vsec",)))
     assert str(caught.value) == (
-        'capabilities.mmr = ["vsec"]: an MMR capability points at a legacy region in a memory BAR, and there is '
-        'none; give a memory BAR a region with space = "legacy", or write mmr = "auto"')
+        'capabilities.mmr = ["vsec"]: an MMR capability points at a legacy region in a memory BAR, and there '
+        'is none; give a memory BAR a region with space = "legacy", or write mmr = "auto"')
 
 
 NARROW = Windows(classic=(0x40, 0xFC), extended=(0x100, 0x100 + 12 + 28 + 28))
@@ -125,15 +124,15 @@ def test_scarce_room_goes_to_the_vsec_and_the_control_page_first():
     assert [(capability.name, capability.offset) for capability in space.capabilities
             if capability.kind == "extended"] == [("serial", 0x100), ("mmr_vsec", 0x10C), ("control", 0x128)]
     assert space.left_out == ((
-        "mmr_literal", "needs 24 bytes, and the extended window from 0x100 to 0x144 has no such gap left"),)
+        "mmr_literal", "needs 24 bytes of the extended window 0x100 to 0x144, which has 0 left"),)
 
 
 def test_scarce_room_refuses_an_explicit_list():
     with pytest.raises(ConfigError) as caught:
         place(replace(DEVICE, mmr_explicit=True), NARROW)
     assert str(caught.value) == (
-        'capabilities.mmr = ["vsec", "literal", "classic"]: "literal" needs 24 bytes, and the extended window from '
-        '0x100 to 0x144 has no such gap left; leave "literal" out, or write mmr = "auto"')
+        'capabilities.mmr = ["vsec", "literal", "classic"]: "literal" needs 24 bytes of the extended window '
+        '0x100 to 0x144, which has 0 left; leave "literal" out, or write mmr = "auto"')
 
 
 def test_a_mandatory_capability_is_never_left_out():

@@ -7,11 +7,10 @@ are checked by `virtio_mmr.config.rules`; places are given by `virtio_mmr.layout
 import enum
 from dataclasses import dataclass, field
 
-from ..spec import configuration
-from ..spec.device_types import DeviceType
-from ..spec.features import TransportFeature
-from ..spec.profiles import mmr_v1
-
+from virtio_mmr.spec import configuration
+from virtio_mmr.spec.device_types import DeviceType
+from virtio_mmr.spec.features import TransportFeature
+from virtio_mmr.spec.profiles import mmr_v1
 
 #: Least bytes that a BAR may claim: PCI Local Bus 3.0, 6.2.5.1, and PCI Express Base 5.0, 7.5.1.2.1.
 LEAST_IO, LEAST_MEMORY = 4, 128

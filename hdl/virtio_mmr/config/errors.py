@@ -41,5 +41,6 @@ def spell(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(spell, value))}]"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key} = {spell(inner)}' for key, inner in value.items())} }}" if value else "{}"
+        pairs = ", ".join(f"{key} = {spell(inner)}" for key, inner in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
     return str(value)

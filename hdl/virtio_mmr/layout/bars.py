@@ -3,9 +3,9 @@
 Specification: PCI Local Bus 3.0, 6.2.5.1.
 """
 
-from ..config.device import Bar, BarKind
-from ..spec.configuration import BAR0
-from ..spec.register import Access, Field, Register, read_only
+from virtio_mmr.config.device import Bar, BarKind
+from virtio_mmr.spec.configuration import BAR0
+from virtio_mmr.spec.register import Access, Field, Register, read_only
 
 #: Number of base address registers.
 COUNT = 6

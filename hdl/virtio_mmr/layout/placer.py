@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..config.device import BarKind, DeviceConfig, Space
-from ..config.errors import ConfigError
-from ..spec import configuration as spec
-from ..spec.register import Register, read_only
+from virtio_mmr.config.device import BarKind, DeviceConfig, Space
+from virtio_mmr.config.errors import ConfigError
+from virtio_mmr.spec import configuration as spec
+from virtio_mmr.spec.register import Register, read_only
+
 from .bars import bar_registers
 from .space import ConfigurationSpace, PlacedCapability
 
@@ -23,7 +24,8 @@ _HOMES: Mapping[str, int] = MappingProxyType({
     "serial": 0x100, "mmr_vsec": 0x110, "control": 0x130, "mmr_literal": 0x150,
 })
 
-#: What is placed first when room is scarce.
+#: What is placed first when room is scarce. The serial number opens the extended list, because Linux'
+#: vfio shows only a placeholder of a structure like "mmr_literal" if it comes first.
 _PRIORITY = ("power", "express", "msix", "serial", "mmr_vsec", "control", "mmr_literal", "mmr_classic")
 
 _BUILDERS = MappingProxyType({
@@ -43,16 +45,22 @@ class Windows:
         return self.classic if kind == "classic" else self.extended
 
 
+#: A capability and the byte where it starts.
+Placed = tuple[spec.Capability, int]
+
 #: The function owns its whole configuration space.
-FULL = Windows(classic=(spec.FIRST_CLASSIC, spec.CLASSIC_SIZE), extended=(spec.FIRST_EXTENDED, spec.SPACE_SIZE))
+FULL = Windows(
+    classic=(spec.FIRST_CLASSIC, spec.CLASSIC_SIZE),
+    extended=(spec.FIRST_EXTENDED, spec.SPACE_SIZE),
+)
 
 
 def place(config: DeviceConfig, windows: Windows = FULL) -> ConfigurationSpace:
     """The configuration space of *config*'s function.
 
-    Capabilities take their usual place if it is free and inside the window, else the first place
-    where they fit. With ``mmr_explicit`` every MMR layout of the list must fit; without it what does
-    not fit is left out and named in ``left_out``.
+    Capabilities stand at their usual places if the windows allow it, else packed in order of
+    priority. With ``mmr_explicit`` every MMR layout of the list must fit; without it what does not fit
+    is left out and named in ``left_out``.
 
     Raises
     ------
@@ -60,34 +68,30 @@ def place(config: DeviceConfig, windows: Windows = FULL) -> ConfigurationSpace:
         If a mandatory capability or an explicitly wanted MMR layout has no place.
     """
     wanted, left_out = _wanted(config)
-    places: dict[str, PlacedCapability] = {}
-    for capability in sorted(wanted, key=lambda capability: _PRIORITY.index(capability.name)):
-        offset = _find(capability, windows.of(capability.kind), list(places.values()))
-        if offset is None:
-            left_out.append((capability.name, _refusal(config, capability, windows)))
-        else:
-            places[capability.name] = PlacedCapability(
-                capability.name, capability.kind, capability.id, offset, capability.size)
+    lists: list[list[Placed]] = []
+    for kind in spec.HEADER_SIZE:
+        members = [capability for capability in wanted if capability.kind == kind]
+        placed, refused = _arrange(members, windows.of(kind))
+        for name, why in refused:
+            _check_may_be_left_out(config, name, why)
+        left_out += refused
+        lists.append(placed)
 
-    lists = {kind: [capability for capability in wanted
-                    if capability.kind == kind and capability.name in places] for kind in spec.HEADER_SIZE}
-    for kind, members in lists.items():
-        members.sort(key=lambda capability: places[capability.name].offset)
-        if kind == "extended":
-            _never_first("mmr_literal", members, places, left_out, config)
-
-    registers = list(_header(config))
-    first = places[lists["classic"][0].name].offset if lists["classic"] else 0
-    registers.append(read_only("capabilities_pointer", spec.CAPABILITIES_POINTER, 8, first,
-                               "PCI Local Bus 3.0, 6.7"))
-    for members in lists.values():
-        following = [places[member.name].offset for member in members[1:]]
-        for capability, following_offset in zip(members, [*following, 0], strict=True):
-            registers += _placed_registers(capability, places[capability.name].offset, following_offset)
+    first = lists[0][0][1] if lists[0] else 0
+    registers = [
+        *_header(config),
+        read_only("capabilities_pointer", spec.CAPABILITIES_POINTER, 8, first, "PCI Local Bus 3.0, 6.7"),
+    ]
+    for placed in lists:
+        following = [offset for _, offset in placed[1:]] + [0]
+        for (capability, offset), next_offset in zip(placed, following, strict=False):
+            registers += _placed_registers(capability, offset, next_offset)
 
     return ConfigurationSpace(
         registers=tuple(sorted(registers, key=lambda register: register.offset)),
-        capabilities=tuple(places[member.name] for members in lists.values() for member in members),
+        capabilities=tuple(
+            PlacedCapability(capability.name, capability.kind, capability.id, offset, capability.size)
+            for placed in lists for capability, offset in placed),
         left_out=tuple(left_out),
     )
 
@@ -102,7 +106,11 @@ def _header(config: DeviceConfig) -> tuple[Register, ...]:
 
 def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str, str]]]:
     """Every capability that the device should have, and what it cannot have with the reason."""
-    wanted = [spec.power(), spec.express(max_payload=config.datapath.max_payload), spec.serial_number(config.serial)]
+    wanted = [
+        spec.power(),
+        spec.express(max_payload=config.datapath.max_payload),
+        spec.serial_number(config.serial),
+    ]
     left_out: list[tuple[str, str]] = []
 
     msix = config.find(Space.MSIX)
@@ -119,9 +127,10 @@ def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str
             bar, region = legacy
             wanted.append(_BUILDERS[layout](bar.index, region.offset, region.size))
         elif config.mmr_explicit:
-            raise ConfigError("capabilities.mmr", config.mmr_capabilities,
-                              "an MMR capability points at a legacy region in a memory BAR, and there is none",
-                              'give a memory BAR a region with space = "legacy", or write mmr = "auto"')
+            raise ConfigError(
+                "capabilities.mmr", config.mmr_capabilities,
+                "an MMR capability points at a legacy region in a memory BAR, and there is none",
+                'give a memory BAR a region with space = "legacy", or write mmr = "auto"')
         else:
             left_out.append((f"mmr_{layout}", "no memory BAR has a legacy region for it to point at"))
 
@@ -132,43 +141,35 @@ def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str
     return wanted, left_out
 
 
-def _find(capability: spec.Capability, window: tuple[int, int], taken: Sequence[PlacedCapability]) -> int | None:
-    """Where *capability* fits: at home, else at the lowest free multiple of 4."""
+def _arrange(members: Sequence[spec.Capability],
+             window: tuple[int, int]) -> tuple[list[Placed], list[tuple[str, str]]]:
+    """Places the *members* of one list inside *window*; gives them in order of offset, and the refused."""
     start, end = window
+    homes = [(capability, _HOMES[capability.name]) for capability in members]
+    if all(start <= offset and offset + capability.size <= end for capability, offset in homes):
+        return sorted(homes, key=lambda placed: placed[1]), []
 
-    def is_free(offset: int) -> bool:
-        return (start <= offset and offset + capability.size <= end
-                and all(offset + capability.size <= other.offset or other.end <= offset for other in taken))
+    packed: list[Placed] = []
+    refused: list[tuple[str, str]] = []
+    offset = start
+    for capability in sorted(members, key=lambda capability: _PRIORITY.index(capability.name)):
+        if offset + capability.size <= end:
+            packed.append((capability, offset))
+            offset += -(-capability.size // 4) * 4
+        else:
+            why = (f"needs {capability.size} bytes of the {capability.kind} window {start:#x} to {end:#x}, "
+                   f"which has {max(end - offset, 0)} left")
+            refused.append((capability.name, why))
+    return packed, refused
 
-    candidates = [_HOMES[capability.name], *range(start, end, 4)]
-    return next((offset for offset in candidates if is_free(offset)), None)
 
-
-def _refusal(config: DeviceConfig, capability: spec.Capability, windows: Windows) -> str:
-    """Why *capability* has no place; raises if the device cannot do without it."""
-    start, end = windows.of(capability.kind)
-    why = (f"needs {capability.size} bytes, and the {capability.kind} window from {start:#x} to {end:#x} "
-           f"has no such gap left")
-    if capability.name in _MANDATORY:
-        raise ConfigError("capabilities", None, f'"{capability.name}" {why}', "take an adapter with a larger window")
-    layout = capability.name.removeprefix("mmr_")
+def _check_may_be_left_out(config: DeviceConfig, name: str, why: str) -> None:
+    if name in _MANDATORY:
+        raise ConfigError("capabilities", None, f'"{name}" {why}', "take an adapter with a larger window")
+    layout = name.removeprefix("mmr_")
     if config.mmr_explicit and layout in config.mmr_capabilities:
         raise ConfigError("capabilities.mmr", config.mmr_capabilities, f'"{layout}" {why}',
                           f'leave "{layout}" out, or write mmr = "auto"')
-    return why
-
-
-def _never_first(name: str, members: list[spec.Capability], places: dict[str, PlacedCapability],
-                 left_out: list[tuple[str, str]], config: DeviceConfig) -> None:
-    """Takes *name* out of the list if it would open it: Linux' vfio shows only a placeholder there."""
-    if not members or members[0].name != name:
-        return
-    why = "would be first in the extended list, where vfio hides it"
-    if config.mmr_explicit:
-        raise ConfigError("capabilities.mmr", config.mmr_capabilities, f'"{name.removeprefix("mmr_")}" {why}',
-                          'add "vsec" to the list')
-    del members[0], places[name]
-    left_out.append((name, why))
 
 
 def _placed_registers(capability: spec.Capability, offset: int, following: int) -> list[Register]:
@@ -176,7 +177,7 @@ def _placed_registers(capability: spec.Capability, offset: int, following: int) 
     clause = "PCI Local Bus 3.0, 6.7"
     if capability.kind == "classic":
         head = [read_only(f"{capability.name}_id", offset, 8, capability.id, clause, "Capability id."),
-                read_only(f"{capability.name}_next", offset + 1, 8, following, clause, "Next capability, or 0.")]
+                read_only(f"{capability.name}_next", offset + 1, 8, following, clause, "Next one, or 0.")]
     else:
         head = [read_only(f"{capability.name}_extended_header", offset, 32,
                           capability.id | capability.version << 16 | following << 20,

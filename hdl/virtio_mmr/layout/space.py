@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..spec.configuration import SPACE_SIZE
-from ..spec.register import Access, Register
+from virtio_mmr.spec.configuration import SPACE_SIZE
+from virtio_mmr.spec.register import Access, Register
 
 
 @dataclass(frozen=True)
