@@ -171,11 +171,11 @@ def _from_prefix(program: str) -> tuple[Path, tuple[str, ...]] | None:
     """Program in the private prefix, started with the prefix's own loader and libraries."""
     root = prefix()
     path = root / "usr/bin" / program
-    loader = next(iter(sorted(root.glob("usr/lib*/ld-linux-*.so.*"))), None)
-    if not (root / PREFIX_STAMP).is_file() or not path.is_file() or loader is None:
+    libraries = [*root.glob("usr/lib/*-linux-gnu"), *root.glob("lib/*-linux-gnu")]
+    loaders = [loader for place in libraries for loader in sorted(place.glob("ld-linux-*.so.*"))]
+    if not (root / PREFIX_STAMP).is_file() or not path.is_file() or not loaders:
         return None
-    libraries = os.pathsep.join(str(place) for place in [*root.glob("usr/lib/*-linux-gnu"), root / "usr/lib"])
-    command = [str(loader), "--library-path", libraries, str(path)]
+    command = [str(loaders[0]), "--library-path", os.pathsep.join(map(str, libraries)), str(path)]
     if program.startswith("qemu"):
         for data in ("usr/share/qemu", "usr/share/seabios"):
             command += ["-L", str(root / data)]

@@ -65,7 +65,7 @@ def test_the_private_prefix_comes_before_the_search_path(bare):
     program(bare / "lspci", "lspci version 1.0.0")
     prefix = toolchain.prefix()
     private = program(prefix / "usr/bin/lspci", "never run directly")
-    loader = program(prefix / "usr/lib64/ld-linux-x86-64.so.2", "lspci version 3.13.0")
+    loader = program(prefix / "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "lspci version 3.13.0")
     assert toolchain.find("lspci").path == bare / "lspci", "a prefix without its stamp is not complete"
 
     (prefix / toolchain.PREFIX_STAMP).write_text("{}")
