@@ -13,43 +13,81 @@ def region(space: Space, offset: int, size: int = 0x1000) -> Region:
     return Region(space=space, offset=offset, size=size)
 
 
-MEMORY = Bar(index=0, kind=BarKind.MEMORY64, regions=(
-    region(Space.LEGACY, 0x0000), region(Space.CONTROL, 0x1000), region(Space.ISR, 0x2000),
-    region(Space.DEVICE, 0x3000), region(Space.MSIX, 0x4000),
-))
-DEVICE = DeviceConfig(kind=NET, identity=Identity.MMR, queues=(128, 128), msix_vectors=3, bars=(MEMORY,),
-                      config_image=bytes(12))
-PORTS = replace(DEVICE, kind=BLOCK, identity=Identity.LEGACY_IO, msix_vectors=0, control=None,
-                bars=(Bar(index=0, kind=BarKind.IO, regions=(region(Space.LEGACY, 0, 84),)),))
+MEMORY = Bar(
+    index=0,
+    kind=BarKind.MEMORY64,
+    regions=(
+        region(Space.LEGACY, 0x0000),
+        region(Space.CONTROL, 0x1000),
+        region(Space.ISR, 0x2000),
+        region(Space.DEVICE, 0x3000),
+        region(Space.MSIX, 0x4000),
+    ),
+)
+DEVICE = DeviceConfig(
+    kind=NET, identity=Identity.MMR, queues=(128, 128), msix_vectors=3, bars=(MEMORY,), config_image=bytes(12)
+)
+PORTS = replace(
+    DEVICE,
+    kind=BLOCK,
+    identity=Identity.LEGACY_IO,
+    msix_vectors=0,
+    control=None,
+    bars=(Bar(index=0, kind=BarKind.IO, regions=(region(Space.LEGACY, 0, 84),)),),
+)
 
 
 def dword(image: bytes, offset: int) -> int:
-    return int.from_bytes(image[offset:offset + 4], "little")
+    return int.from_bytes(image[offset : offset + 4], "little")
 
 
 def test_capabilities_stand_at_their_usual_places():
     assert [(capability.name, capability.offset) for capability in place(DEVICE).capabilities] == [
-        ("power", 0x40), ("msix", 0x48), ("mmr_classic", 0xAC), ("express", 0xC0),
-        ("serial", 0x100), ("mmr_vsec", 0x110), ("control", 0x130), ("mmr_literal", 0x150),
+        ("power", 0x40),
+        ("msix", 0x48),
+        ("mmr_classic", 0xAC),
+        ("express", 0xC0),
+        ("serial", 0x100),
+        ("mmr_vsec", 0x110),
+        ("control", 0x130),
+        ("mmr_literal", 0x150),
     ]
 
 
 def test_identity_is_that_of_an_mmr_network_device():
     image = place(DEVICE).reset_image()
     assert [dword(image, offset) for offset in (0x00, 0x08, 0x2C, 0x34)] == [
-        0x10F9_1AF4, 0x0200_0000, 0x0001_1AF4, 0x0000_0040]
+        0x10F9_1AF4,
+        0x0200_0000,
+        0x0001_1AF4,
+        0x0000_0040,
+    ]
 
 
 def test_vsec_reads_as_the_proposal_inside_a_legal_header():
     image = place(DEVICE).reset_image()
     assert [dword(image, 0x110 + 4 * i) for i in range(7)] == [
-        0x1301_000B, 0x01C0_0001, 0x0000_000A, 0, 0, 0x1000, 0]
+        0x1301_000B,
+        0x01C0_0001,
+        0x0000_000A,
+        0,
+        0,
+        0x1000,
+        0,
+    ]
 
 
 def test_control_vsec_names_the_control_page():
     image = place(DEVICE).reset_image()
     assert [dword(image, 0x130 + 4 * i) for i in range(7)] == [
-        0x1501_000B, 0x01C0_0002, 0x0000_00F0, 0x1000, 0, 0x1000, 0]
+        0x1501_000B,
+        0x01C0_0002,
+        0x0000_00F0,
+        0x1000,
+        0,
+        0x1000,
+        0,
+    ]
 
 
 def test_literal_reads_as_the_proposal_prints_it():
@@ -105,15 +143,16 @@ def test_no_bit_is_both_written_and_cleared():
 def test_without_a_memory_window_auto_leaves_the_mmr_layouts_out():
     space = place(PORTS)
     assert [name for name, _ in space.left_out] == ["mmr_vsec", "mmr_literal", "mmr_classic"]
-    assert space.left_out[0][1] == "no memory BAR has a legacy region for it to point at"
+    assert space.left_out[0][1] == "needs a legacy region in a memory BAR to point at"
 
 
 def test_without_a_memory_window_an_explicit_list_is_refused():
     with pytest.raises(ConfigError) as caught:
         place(replace(PORTS, mmr_explicit=True, mmr_capabilities=("vsec",)))
     assert str(caught.value) == (
-        'capabilities.mmr = ["vsec"]: an MMR capability points at a legacy region in a memory BAR, and there '
-        'is none; give a memory BAR a region with space = "legacy", or write mmr = "auto"')
+        'capabilities.mmr = ["vsec"]: "vsec" needs a legacy region in a memory BAR to point at; '
+        'leave "vsec" out, or write mmr = "auto"'
+    )
 
 
 NARROW = Windows(classic=(0x40, 0xFC), extended=(0x100, 0x100 + 12 + 28 + 28))
@@ -121,10 +160,14 @@ NARROW = Windows(classic=(0x40, 0xFC), extended=(0x100, 0x100 + 12 + 28 + 28))
 
 def test_scarce_room_goes_to_the_vsec_and_the_control_page_first():
     space = place(DEVICE, NARROW)
-    assert [(capability.name, capability.offset) for capability in space.capabilities
-            if capability.kind == "extended"] == [("serial", 0x100), ("mmr_vsec", 0x10C), ("control", 0x128)]
-    assert space.left_out == ((
-        "mmr_literal", "needs 24 bytes of the extended window 0x100 to 0x144, which has 0 left"),)
+    assert [
+        (capability.name, capability.offset)
+        for capability in space.capabilities
+        if capability.kind == "extended"
+    ] == [("serial", 0x100), ("mmr_vsec", 0x10C), ("control", 0x128)]
+    assert space.left_out == (
+        ("mmr_literal", "needs 24 bytes of the extended window 0x100 to 0x144, which has 0 left"),
+    )
 
 
 def test_scarce_room_refuses_an_explicit_list():
@@ -132,7 +175,8 @@ def test_scarce_room_refuses_an_explicit_list():
         place(replace(DEVICE, mmr_explicit=True), NARROW)
     assert str(caught.value) == (
         'capabilities.mmr = ["vsec", "literal", "classic"]: "literal" needs 24 bytes of the extended window '
-        '0x100 to 0x144, which has 0 left; leave "literal" out, or write mmr = "auto"')
+        '0x100 to 0x144, which has 0 left; leave "literal" out, or write mmr = "auto"'
+    )
 
 
 def test_a_mandatory_capability_is_never_left_out():

@@ -1,7 +1,7 @@
-"""What a device file says, as data. Rules that concern one value are checked here, by each class.
+"""What a device file says, as data.
 
-Rules that concern several sections (does a region fit its BAR, do the queues suit the device type)
-are checked by `virtio_mmr.config.rules`; places are given by `virtio_mmr.layout`.
+`virtio_mmr.config.load` reads it from a file and `virtio_mmr.config.check` holds the rules;
+`virtio_mmr.layout` gives places.
 """
 
 import enum

@@ -27,9 +27,13 @@ class ConfigError(ValueError):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        where = f"{self.name}: {self.path}" if self.name else self.path
-        found = "" if self.value is None else f" = {spell(self.value)}"
-        return f"{where}{found}: {self.rule}; {self.cure}"
+        found = "" if self.value is None else f" = {self._spelled()}"
+        where = ": ".join(part for part in (self.name, self.path + found) if part)
+        return f"{where}: {self.rule}; {self.cure}" if where else f"{self.rule}; {self.cure}"
+
+    def _spelled(self) -> str:
+        is_bytes = self.path.endswith((".offset", ".size"))
+        return f"{self.value:#x}" if is_bytes and isinstance(self.value, int) else spell(self.value)
 
 
 def spell(value: object) -> str:

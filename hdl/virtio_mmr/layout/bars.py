@@ -28,8 +28,10 @@ def bar_registers(bars: tuple[Bar, ...]) -> tuple[Register, ...]:
         used[bar.index] = _lower(bar)
         if bar.kind is BarKind.MEMORY64:
             used[bar.index + 1] = _upper(bar)
-    return tuple(used.get(index) or read_only(f"bar{index}", BAR0 + 4 * index, 32, 0, _CLAUSE, "Unused.")
-                 for index in range(COUNT))
+    return tuple(
+        used.get(index) or read_only(f"bar{index}", BAR0 + 4 * index, 32, 0, _CLAUSE, "Unused.")
+        for index in range(COUNT)
+    )
 
 
 def _lower(bar: Bar) -> Register:
@@ -44,5 +46,13 @@ def _upper(bar: Bar) -> Register:
 
 def _register(index: int, lsb: int, type_bits: int, doc: str) -> Register:
     address = Field(name="address", lsb=lsb, width=32 - lsb, access=Access.RW, view_of=f"control.bar{index}")
-    return Register(name=f"bar{index}", offset=BAR0 + 4 * index, width=32, access=Access.RW, reset=type_bits,
-                    clause=_CLAUSE, doc=doc, fields=(address,))
+    return Register(
+        name=f"bar{index}",
+        offset=BAR0 + 4 * index,
+        width=32,
+        access=Access.RW,
+        reset=type_bits,
+        clause=_CLAUSE,
+        doc=doc,
+        fields=(address,),
+    )

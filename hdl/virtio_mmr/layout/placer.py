@@ -19,18 +19,30 @@ from .space import ConfigurationSpace, PlacedCapability
 _MANDATORY = frozenset({"power", "express", "serial", "msix"})
 
 #: Where a capability stands if it may choose. The gap from 0x54 is kept for the modern virtio structures.
-_HOMES: Mapping[str, int] = MappingProxyType({
-    "power": 0x40, "msix": 0x48, "mmr_classic": 0xAC, "express": 0xC0,
-    "serial": 0x100, "mmr_vsec": 0x110, "control": 0x130, "mmr_literal": 0x150,
-})
+_HOMES: Mapping[str, int] = MappingProxyType(
+    {
+        "power": 0x40,
+        "msix": 0x48,
+        "mmr_classic": 0xAC,
+        "express": 0xC0,
+        "serial": 0x100,
+        "mmr_vsec": 0x110,
+        "control": 0x130,
+        "mmr_literal": 0x150,
+    }
+)
 
 #: What is placed first when room is scarce. The serial number opens the extended list, because Linux'
 #: vfio shows only a placeholder of a structure like "mmr_literal" if it comes first.
 _PRIORITY = ("power", "express", "msix", "serial", "mmr_vsec", "control", "mmr_literal", "mmr_classic")
 
-_BUILDERS = MappingProxyType({
-    "literal": spec.mmr_literal, "vsec": spec.mmr_vsec, "classic": spec.mmr_classic,
-})
+_BUILDERS = MappingProxyType(
+    {
+        "literal": spec.mmr_literal,
+        "vsec": spec.mmr_vsec,
+        "classic": spec.mmr_classic,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,8 @@ def place(config: DeviceConfig, windows: Windows = FULL) -> ConfigurationSpace:
         If a mandatory capability or an explicitly wanted MMR layout has no place.
     """
     wanted, left_out = _wanted(config)
+    for name, why in left_out:
+        _check_may_be_left_out(config, name, why)
     lists: list[list[Placed]] = []
     for kind in spec.HEADER_SIZE:
         members = [capability for capability in wanted if capability.kind == kind]
@@ -91,16 +105,22 @@ def place(config: DeviceConfig, windows: Windows = FULL) -> ConfigurationSpace:
         registers=tuple(sorted(registers, key=lambda register: register.offset)),
         capabilities=tuple(
             PlacedCapability(capability.name, capability.kind, capability.id, offset, capability.size)
-            for placed in lists for capability, offset in placed),
+            for placed in lists
+            for capability, offset in placed
+        ),
         left_out=tuple(left_out),
     )
 
 
 def _header(config: DeviceConfig) -> tuple[Register, ...]:
     return spec.header(
-        device_id=config.device_id, revision=config.revision, class_code=config.kind.class_code,
-        subsystem_id=config.kind.virtio_id, io=any(bar.kind is BarKind.IO for bar in config.bars),
-        intx=config.intx, bars=bar_registers(config.bars),
+        device_id=config.device_id,
+        revision=config.revision,
+        class_code=config.kind.class_code,
+        subsystem_id=config.kind.virtio_id,
+        io=any(bar.kind is BarKind.IO for bar in config.bars),
+        intx=config.intx,
+        bars=bar_registers(config.bars),
     )
 
 
@@ -116,23 +136,23 @@ def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str
     msix = config.find(Space.MSIX)
     if config.msix_vectors and msix is not None:
         bar, region = msix
-        wanted.append(spec.msix(
-            vectors=config.msix_vectors, table_bar=bar.index, table_offset=region.offset,
-            pending_bar=bar.index, pending_offset=region.offset + region.size // 2,
-        ))
+        wanted.append(
+            spec.msix(
+                vectors=config.msix_vectors,
+                table_bar=bar.index,
+                table_offset=region.offset,
+                pending_bar=bar.index,
+                pending_offset=region.offset + region.size // 2,
+            )
+        )
 
     legacy = config.find_in_memory(Space.LEGACY)
     for layout in config.mmr_capabilities:
         if legacy is not None:
             bar, region = legacy
             wanted.append(_BUILDERS[layout](bar.index, region.offset, region.size))
-        elif config.mmr_explicit:
-            raise ConfigError(
-                "capabilities.mmr", config.mmr_capabilities,
-                "an MMR capability points at a legacy region in a memory BAR, and there is none",
-                'give a memory BAR a region with space = "legacy", or write mmr = "auto"')
         else:
-            left_out.append((f"mmr_{layout}", "no memory BAR has a legacy region for it to point at"))
+            left_out.append((f"mmr_{layout}", "needs a legacy region in a memory BAR to point at"))
 
     control = config.find(Space.CONTROL)
     if config.control is not None and control is not None:
@@ -141,8 +161,9 @@ def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str
     return wanted, left_out
 
 
-def _arrange(members: Sequence[spec.Capability],
-             window: tuple[int, int]) -> tuple[list[Placed], list[tuple[str, str]]]:
+def _arrange(
+    members: Sequence[spec.Capability], window: tuple[int, int]
+) -> tuple[list[Placed], list[tuple[str, str]]]:
     """Places the *members* of one list inside *window*; gives them in order of offset, and the refused."""
     start, end = window
     homes = [(capability, _HOMES[capability.name]) for capability in members]
@@ -157,8 +178,10 @@ def _arrange(members: Sequence[spec.Capability],
             packed.append((capability, offset))
             offset += -(-capability.size // 4) * 4
         else:
-            why = (f"needs {capability.size} bytes of the {capability.kind} window {start:#x} to {end:#x}, "
-                   f"which has {max(end - offset, 0)} left")
+            why = (
+                f"needs {capability.size} bytes of the {capability.kind} window {start:#x} to {end:#x}, "
+                f"which has {max(end - offset, 0)} left"
+            )
             refused.append((capability.name, why))
     return packed, refused
 
@@ -168,18 +191,31 @@ def _check_may_be_left_out(config: DeviceConfig, name: str, why: str) -> None:
         raise ConfigError("capabilities", None, f'"{name}" {why}', "take an adapter with a larger window")
     layout = name.removeprefix("mmr_")
     if config.mmr_explicit and layout in config.mmr_capabilities:
-        raise ConfigError("capabilities.mmr", config.mmr_capabilities, f'"{layout}" {why}',
-                          f'leave "{layout}" out, or write mmr = "auto"')
+        raise ConfigError(
+            "capabilities.mmr",
+            config.mmr_capabilities,
+            f'"{layout}" {why}',
+            f'leave "{layout}" out, or write mmr = "auto"',
+        )
 
 
 def _placed_registers(capability: spec.Capability, offset: int, following: int) -> list[Register]:
     """The capability's registers at absolute offsets, with its header."""
     clause = "PCI Local Bus 3.0, 6.7"
     if capability.kind == "classic":
-        head = [read_only(f"{capability.name}_id", offset, 8, capability.id, clause, "Capability id."),
-                read_only(f"{capability.name}_next", offset + 1, 8, following, clause, "Next one, or 0.")]
+        head = [
+            read_only(f"{capability.name}_id", offset, 8, capability.id, clause, "Capability id."),
+            read_only(f"{capability.name}_next", offset + 1, 8, following, clause, "Next one, or 0."),
+        ]
     else:
-        head = [read_only(f"{capability.name}_extended_header", offset, 32,
-                          capability.id | capability.version << 16 | following << 20,
-                          "PCI Express Base 5.0, 7.6.3", "Capability id, version, next capability or 0.")]
+        head = [
+            read_only(
+                f"{capability.name}_extended_header",
+                offset,
+                32,
+                capability.id | capability.version << 16 | following << 20,
+                "PCI Express Base 5.0, 7.6.3",
+                "Capability id, version, next capability or 0.",
+            )
+        ]
     return head + [register.at(offset + register.offset) for register in capability.registers]

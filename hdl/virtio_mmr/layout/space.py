@@ -65,7 +65,7 @@ class ConfigurationSpace:
     def _bytes(self, value: Callable[[Register], int]) -> bytes:
         image = bytearray(SPACE_SIZE)
         for register in self.registers:
-            image[register.offset:register.end] = value(register).to_bytes(register.size, "little")
+            image[register.offset : register.end] = value(register).to_bytes(register.size, "little")
         return bytes(image)
 
 

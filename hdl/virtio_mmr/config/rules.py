@@ -1,0 +1,128 @@
+"""Rules that a device keeps as a whole: values that must suit each other."""
+
+from virtio_mmr.spec.feature_requirements import REQUIRES
+
+from . import bar_rules
+from .device import DeviceConfig, Identity, Space
+from .errors import ConfigError
+from .queue_use import queues_used
+from .table import alternatives
+
+#: Entries of the longest queue (virtio 1.3, 2.7).
+MOST_QUEUE_SIZE = 32768
+
+#: Queues that one function may have in this version.
+MOST_QUEUES = 64
+
+#: Entries of the longest MSI-X table.
+MOST_VECTORS = 2048
+
+WIDTHS = (64, 128, 256, 512)
+PAYLOADS = (128, 256, 512, 1024, 2048, 4096)
+
+
+def check(config: DeviceConfig) -> None:
+    """Checks all rules, the BARs' among them.
+
+    Raises
+    ------
+    ConfigError
+        For the first rule that *config* breaks.
+    """
+    _check_identity(config)
+    _check_features(config)
+    _check_queues(config)
+    _check_datapath(config)
+    bar_rules.check(config)
+    _check_control(config)
+    _check_mmr(config)
+
+
+def _check_identity(config: DeviceConfig) -> None:
+    if config.identity is not Identity.MMR and config.revision:
+        raise ConfigError(
+            "device.revision",
+            config.revision,
+            f'identity "{config.identity.value}" is a transitional device, whose revision is 0',
+            "write revision = 0, or leave it out",
+        )
+
+
+def _check_features(config: DeviceConfig) -> None:
+    offered = {name for name, bit in config.kind.features.items() if config.features >> bit & 1}
+    for name in config.kind.features:
+        needed = REQUIRES.get(name)
+        if name in offered and needed is not None and offered.isdisjoint(needed):
+            raise ConfigError(
+                "features.offer",
+                None,
+                f"{name} must not be offered without {' or '.join(needed)}",
+                f"add {needed[0]}, or remove {name}",
+            )
+
+
+def _check_queues(config: DeviceConfig) -> None:
+    for index, size in enumerate(config.queues):
+        if size & (size - 1) or not 1 <= size <= MOST_QUEUE_SIZE:
+            raise ConfigError(
+                f"queues.sizes[{index}]",
+                size,
+                f"a queue has a power of two of entries, from 1 to {MOST_QUEUE_SIZE}",
+                f"write {min(1 << size.bit_length(), MOST_QUEUE_SIZE)}",
+            )
+    if len(config.queues) > MOST_QUEUES:
+        raise ConfigError(
+            "queues.sizes",
+            None,
+            f"{len(config.queues)} queues; a function has at most {MOST_QUEUES}",
+            f"remove {len(config.queues) - MOST_QUEUES}",
+        )
+    used, why = queues_used(config)
+    if len(config.queues) < used:
+        raise ConfigError(
+            "queues.sizes",
+            config.queues,
+            f'this "{config.kind.name}" device needs at least {used} queues ({why})',
+            f"add {used - len(config.queues)} more",
+        )
+
+
+def _check_datapath(config: DeviceConfig) -> None:
+    for key, value, allowed in (
+        ("width", config.datapath.width, WIDTHS),
+        ("max_payload", config.datapath.max_payload, PAYLOADS),
+    ):
+        if value not in allowed:
+            raise ConfigError(
+                f"datapath.{key}", value, f"must be {alternatives(allowed)}", f"write {key} = 128"
+            )
+
+
+def _check_control(config: DeviceConfig) -> None:
+    found = config.find(Space.CONTROL)
+    if config.control is not None and found is None:
+        raise ConfigError(
+            "capabilities.control",
+            True,
+            "no BAR has a region for the control page",
+            'add { space = "control", offset = 0x1000, size = 0x1000 } to a memory BAR, '
+            "or write control = false",
+        )
+    if config.control is None and found is not None:
+        bar, region = found
+        raise ConfigError(
+            "capabilities.control",
+            False,
+            f"bars.{bar.index}.regions[{bar.regions.index(region)}] shows the control page",
+            "remove that region, or write control = true",
+        )
+
+
+def _check_mmr(config: DeviceConfig) -> None:
+    if config.mmr_explicit and config.mmr_capabilities and config.find_in_memory(Space.LEGACY) is None:
+        raise ConfigError(
+            "capabilities.mmr",
+            config.mmr_capabilities,
+            "these point at a legacy region in a memory BAR, and there is none",
+            'give a memory BAR a region with space = "legacy", or write mmr = "auto"',
+        )
