@@ -1,0 +1,69 @@
+"""Devices that the benches run on when the user names none."""
+
+from virtio_mmr_sim.bench import Device
+
+
+def net(width: int) -> Device:
+    """A network device with every window, MMR identity, big-endian support."""
+    return Device(
+        f"net-{width}",
+        f"""
+schema = 1
+[device]
+kind = "net"
+serial = 0x1122334455667788
+[features]
+offer = ["NET_MAC", "NET_STATUS", "NET_CTRL_VQ", "RING_INDIRECT_DESC", "RING_EVENT_IDX", "NOTIFY_ON_EMPTY"]
+[queues]
+sizes = [128, 256, 64]
+[interrupts]
+msix_vectors = 4
+[control]
+big_endian = true
+[datapath]
+width = {width}
+max_payload = 256
+""",
+    )
+
+
+#: A block device as legacy software expects it: registers in I/O BAR 0; lenient about byte enables.
+BLOCK_IO = Device(
+    "block-io",
+    """
+schema = 1
+[device]
+kind = "block"
+identity = "legacy-io"
+[features]
+offer = ["BLK_SEG_MAX", "BLK_BLK_SIZE", "BLK_FLUSH", "BLK_CONFIG_WCE"]
+[queues]
+sizes = [256]
+[datapath]
+width = 128
+check_byte_enables = false
+strict_64bit = true
+""",
+)
+
+#: The least device: no configuration bytes, no MSI-X, a 64-bit path.
+RNG = Device(
+    "rng",
+    """
+schema = 1
+[device]
+kind = "rng"
+identity = "legacy-memory"
+[interrupts]
+msix_vectors = 0
+[datapath]
+width = 64
+""",
+)
+
+DEVICES = {device.name: device for device in (net(64), net(128), net(256), net(512), BLOCK_IO, RNG)}
+
+#: The widths that are in wide use, and the odd ones out.
+USUAL = ("net-64", "net-128", "block-io", "rng")
+EVERY_WIDTH = ("net-64", "net-128", "net-256", "net-512")
+EVERY = tuple(DEVICES)

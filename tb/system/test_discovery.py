@@ -1,0 +1,10 @@
+"""Ids, capability layouts and the extent of the window: statements MMR-01 to MMR-16 of the test plan."""
+
+from system.devices import EVERY as DEVICES  # noqa: F401
+
+BENCH = "bench_discovery"
+
+
+def test_discovery(check):
+    """One case of the bench on one device."""
+    check()
