@@ -55,11 +55,10 @@ TABLE = RegisterTable("control", 0x28, (
     Register(name="generation", offset=0x10, width=32, access=Access.RO, view_of="function.generation",
              clause=_CLAUSE, doc="Changes with every change of device configuration, of NEEDS_RESET and of the "
                                  "MSI-X-dependent layout; never by a read."),
-    Register(name="badstate", offset=0x14, width=32, access=Access.RW1C, clause=_CLAUSE,
+    Register(name="badstate", offset=0x14, width=32, access=Access.RW1C, view_of="function.badstate", clause=_CLAUSE,
              doc="Why the function stopped. Cleared by writing ones while the device status is zero.",
              fields=tuple(
-                 Field(name=cause.name.lower(), lsb=cause.value.bit_length() - 1, width=1, access=Access.RW1C,
-                       view_of="function.badstate")
+                 Field(name=cause.name.lower(), lsb=cause.value.bit_length() - 1, width=1, access=Access.RW1C)
                  for cause in BadState if cause.name is not None
              )),
     Register(name="required", offset=0x18, width=32, access=Access.RW, view_of="function.required", clause=_CLAUSE,

@@ -14,7 +14,8 @@ def _register(name: str, offset: int, width: int, access: Access, view_of: str, 
 _RO, _RW = Access.RO, Access.RW
 
 COMMON = RegisterTable("common", 0x40, (
-    _register("device_feature_select", 0x00, 32, _RW, "function.device_feature_select", "Which 32 offered bits to show."),
+    _register("device_feature_select", 0x00, 32, _RW, "function.device_feature_select",
+              "Which 32 offered bits to show."),
     _register("device_feature", 0x04, 32, _RO, "device.features", "Offered bits of the selected word.",
               banked_by="device_feature_select"),
     _register("driver_feature_select", 0x08, 32, _RW, "function.driver_feature_select",

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..tlp.beat import raw_beat, tlp_beat
+from virtio_mmr.gateware.tlp.beat import raw_beat, tlp_beat
 
 
 class RawReceiver(wiring.Component):

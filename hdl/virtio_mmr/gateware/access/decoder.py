@@ -1,0 +1,122 @@
+"""Finds the base address register that claims a request, and the window behind an offset.
+
+Specification: PCI Express Base 5.0, 2.3.1 (request handling) and PCI Local Bus 3.0, 6.2.5 (base
+address registers). Both halves are combinational: they stand inside one clock of the sequencer.
+"""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from virtio_mmr.config.device import Bar, BarKind
+
+from .interface import Kind, Space
+
+#: `Place.bar` of configuration space, and of nothing at all.
+CONFIG, NOWHERE = 6, 7
+
+
+class Place(data.Struct):
+    """Where a request points: a BAR, configuration space, or nowhere."""
+
+    #: 0 to 5, `CONFIG` or `NOWHERE`.
+    bar: unsigned(3)
+    #: Dwords from the start of the BAR or of configuration space.
+    offset: unsigned(18)
+
+
+class BarDecoder(wiring.Component):
+    """Compares an address with every enabled base address register; the lowest number wins.
+
+    A request is decoded by its first dword. Configuration requests belong to function 0 alone.
+
+    Members
+    -------
+    kind : In(Kind)
+    address : In(62)
+        Dword address; see `Request.address` for configuration requests.
+    long_address : In(1)
+        The header has four dwords.
+    base : In(64).array(6)
+        Contents of the base address registers; a 64-bit one stands at its lower number.
+    memory_enabled, io_enabled : In(1)
+        Decoding is on: enable bit set and power state D0.
+    place : Out(Place)
+    """
+
+    def __init__(self, bars: Sequence[Bar], *, strict_64bit: bool = False):
+        self._bars = tuple(bars)
+        self._strict_64bit = strict_64bit
+        super().__init__({
+            "kind": In(Kind),
+            "address": In(62),
+            "long_address": In(1),
+            "base": In(64).array(6),
+            "memory_enabled": In(1),
+            "io_enabled": In(1),
+            "place": Out(Place),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        refused = self.long_address & (self.address[30:] == 0) if self._strict_64bit else 0
+        m.d.comb += self.place.bar.eq(NOWHERE)
+        for bar in reversed(self._bars):
+            low = (bar.decoded_size - 1).bit_length()
+            wide = bar.kind is BarKind.MEMORY64
+            base = self.base[bar.index][:64 if wide else 32]
+            claimed = Signal(name=f"claims_{bar.index}")
+            same = (Cat(0, 0, self.address)[low:] == base[low:])
+            if bar.kind is BarKind.IO:
+                enabled = self.io_enabled & (self.kind == Kind.IO)
+            else:
+                enabled = self.memory_enabled & (self.kind == Kind.MEMORY)
+                if self._strict_64bit:
+                    enabled = enabled & ~refused
+            m.d.comb += claimed.eq(enabled & same)
+            with m.If(claimed):
+                m.d.comb += [self.place.bar.eq(bar.index), self.place.offset.eq(self.address[:low - 2])]
+        with m.If((self.kind == Kind.CONFIG) & (self.address[14:17] == 0)):
+            m.d.comb += [self.place.bar.eq(CONFIG), self.place.offset.eq(self.address[:10])]
+        return m
+
+
+class RegionDecoder(wiring.Component):
+    """Finds the window at a place, and the offset inside it.
+
+    What no region claims is `Space.HOLE`; it still needs a reply.
+
+    Members
+    -------
+    place : In(Place)
+    space : Out(Space)
+    offset : Out(20)
+        Bytes from the start of the window.
+    """
+
+    def __init__(self, bars: Sequence[Bar]):
+        self._bars = tuple(bars)
+        super().__init__({"place": In(Place), "space": Out(Space), "offset": Out(20)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += [self.space.eq(Space.HOLE), self.offset.eq(Cat(0, 0, self.place.offset))]
+        with m.If(self.place.bar == CONFIG):
+            m.d.comb += self.space.eq(Space.CONFIG)
+        for bar in self._bars:
+            for region in bar.regions:
+                inside = Signal(name=f"inside_{bar.index}_{region.space.value}")
+                size = 1 << (region.size - 1).bit_length()
+                if region.size == size and region.offset % size == 0:
+                    low = size.bit_length() - 3
+                    m.d.comb += inside.eq(self.place.offset[low:] == region.offset // size)
+                    within = Cat(0, 0, self.place.offset[:low])
+                else:
+                    m.d.comb += inside.eq((self.place.offset >= region.offset // 4)
+                                          & (self.place.offset < region.end // 4))
+                    within = Cat(0, 0, (self.place.offset - region.offset // 4)[:18])
+                with m.If((self.place.bar == bar.index) & inside):
+                    m.d.comb += [self.space.eq(Space[region.space.name]), self.offset.eq(within)]
+        return m

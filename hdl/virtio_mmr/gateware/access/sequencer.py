@@ -1,0 +1,328 @@
+"""Walks requests dword by dword, one access a clock, and decides who goes next.
+
+Specification: PCI Express Base 5.0, 2.3.1.1 (completions of reads) and 2.4.1 (ordering). Rules:
+
+- A posted write waits for nothing but its turn, and never for the link.
+- A non-posted request waits in a queue of its own until its completion has room. A single dword that
+  finds the queue empty goes straight through.
+- Long reads run in pieces that end at 128-byte boundaries. Between two pieces a waiting posted write
+  goes first; after a posted write a waiting piece does.
+- Events of the back end take clocks that no access wants, and one in eight otherwise.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, unsigned
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from virtio_mmr.spec.tlp import READ_COMPLETION_BOUNDARY
+
+from .decoder import CONFIG, NOWHERE, Place
+from .interface import Access, CompletionDescriptor, Kind, Request
+
+#: Places of the non-posted queue, and how many must be free while the link may send more.
+QUEUE_DEPTH, QUEUE_RESERVE = 32, 16
+
+_BOUNDARY = READ_COMPLETION_BOUNDARY // 4
+
+
+class Operation(data.Struct):
+    """One access with what its completion needs."""
+
+    access: Access
+    #: A completion follows; otherwise the access is posted.
+    answered: unsigned(1)
+    #: First and last dword of the completion.
+    first: unsigned(1)
+    last: unsigned(1)
+    #: The request asked for something that the endpoint does not do: no access, only an answer.
+    poisoned: unsigned(1)
+    completion: CompletionDescriptor
+
+
+class Waiting(data.Struct):
+    """A non-posted request in the queue."""
+
+    place: Place
+    write: unsigned(1)
+    memory: unsigned(1)
+    locked: unsigned(1)
+    poisoned: unsigned(1)
+    length: unsigned(10)
+    first_be: unsigned(4)
+    last_be: unsigned(4)
+    requester: unsigned(16)
+    tag: unsigned(10)
+    traffic_class: unsigned(3)
+    attributes: unsigned(3)
+    data: unsigned(32)
+
+
+def lowest_byte(enables):
+    """Number of the lowest enabled byte, 0 if there is none."""
+    return Mux(enables[0], 0, Mux(enables[1], 1, Mux(enables[2], 2, Mux(enables[3], 3, 0))))
+
+
+def bytes_above(enables):
+    """How many bytes lie above the highest enabled one, 3 if there is none."""
+    return Mux(enables[3], 0, Mux(enables[2], 1, Mux(enables[1], 2, 3)))
+
+
+class AccessSequencer(wiring.Component):
+    """Turns requests into operations, one a clock, one clock later.
+
+    Members
+    -------
+    request : In(stream.Signature(Request))
+    place : In(Place)
+        Where `request` points; combinational.
+    payload : In(32), step : Out(1)
+        Payload of a request of more than one dword; `step` takes a dword.
+    operation : Out(stream.Signature(Operation, always_ready=True))
+    room, room_long : In(1)
+        A completion of one dword, or of up to 32, may be started.
+    admit, admit_long : Out(1)
+        One was started in this clock.
+    captures : Out(1)
+        A configuration write to this function was taken: its bus and device number are ours.
+    dropped : Out(4)
+        Pulses by `Outcome`: a request ended here without an access.
+    non_posted_ok : Out(1)
+        At least `QUEUE_RESERVE` places are free.
+    event_wanted : In(1), event_slot : Out(1)
+        The clock belongs to an event; it is never an operation's clock.
+    hold : In(1)
+        Start nothing; state is being initialised.
+    """
+
+    def __init__(self, region_decoder: wiring.Component):
+        self._region_decoder = region_decoder
+        super().__init__({
+            "request": In(stream.Signature(Request)),
+            "place": In(Place),
+            "payload": In(32),
+            "step": Out(1),
+            "operation": Out(stream.Signature(Operation, always_ready=True)),
+            "room": In(1),
+            "room_long": In(1),
+            "admit": Out(1),
+            "admit_long": Out(1),
+            "captures": Out(1),
+            "dropped": Out(4),
+            "non_posted_ok": Out(1),
+            "event_wanted": In(1),
+            "event_slot": Out(1),
+            "hold": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.regions = regions = self._region_decoder
+
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=Shape.cast(Waiting).width, depth=QUEUE_DEPTH)
+
+        p, request = self.request.p, self.request
+        valid = request.valid & ~self.hold
+        single = p.length == 1
+
+        # --- What becomes of the request at hand --------------------------------------------------------
+        nowhere = (self.place.bar == NOWHERE) | p.poisoned
+        dropped = Signal(5)
+        posted, non_posted = Signal(), Signal()
+        with m.Switch(p.kind):
+            with m.Case(Kind.MALFORMED):
+                m.d.comb += dropped.eq(0b00001)
+            with m.Case(Kind.IGNORE):
+                m.d.comb += dropped.eq(Mux(p.poisoned, 0b00010, 0b10000))
+            with m.Case(Kind.MESSAGE):
+                m.d.comb += dropped.eq(Mux(p.poisoned, 0b00010, 0b00100))
+            with m.Case(Kind.COMPLETION):
+                m.d.comb += dropped.eq(0b01000)
+            with m.Case(Kind.MEMORY):
+                with m.If(p.posted & nowhere):
+                    m.d.comb += dropped.eq(Mux(p.poisoned, 0b00010, 0b00100))
+                m.d.comb += [posted.eq(p.posted & ~nowhere), non_posted.eq(~p.posted)]
+            with m.Default():
+                m.d.comb += non_posted.eq(1)
+        drop = valid & dropped.any()
+
+        # --- The queue's head ---------------------------------------------------------------------------
+        head = Signal(Waiting)
+        m.d.comb += head.eq(queue.r_data)
+        waiting = queue.r_rdy & ~self.hold
+        head_refused = head.place.bar == NOWHERE
+        head_single = head.length == 1
+        prepared, walking, first_piece = Signal(), Signal(), Signal()
+        left, piece_left = Signal(11), Signal(6)
+        byte_count = Signal(12)
+        where = Signal(18)
+        low = lowest_byte(head.first_be)
+        with m.If(waiting & ~head_single & ~prepared):
+            m.d.sync += [
+                prepared.eq(1),
+                first_piece.eq(1),
+                left.eq(Cat(head.length, head.length == 0)),
+                byte_count.eq((Cat(0, 0, head.length) - low - bytes_above(head.last_be))[:12]),
+                where.eq(head.place.offset),
+            ]
+        to_boundary = Signal(6)
+        piece = Signal(6)
+        ends = left <= to_boundary
+        m.d.comb += [
+            to_boundary.eq(_BOUNDARY - where[:5]),
+            piece.eq(Mux(ends, left, to_boundary)),
+        ]
+
+        # --- Who goes -----------------------------------------------------------------------------------
+        head_may_start = waiting & Mux(head_single | head_refused, self.room & (head_single | prepared),
+                                       prepared & self.room_long)
+        writing = Signal()
+        prefer_head = Signal()
+        direct = valid & non_posted & single & self.room & (queue.level == 0)
+        enqueue = valid & non_posted & ~(single & self.room & (queue.level == 0))
+        wants_write = valid & posted
+        patience = Signal(3)
+        event_first = self.event_wanted & patience.all()
+        go_head = Signal()
+        go_write = Signal()
+        go_direct = Signal()
+        m.d.comb += [
+            go_head.eq(~event_first & (walking | (head_may_start & ~writing & (~wants_write | prefer_head)))),
+            go_write.eq(~event_first & wants_write & ~go_head & ~walking),
+            go_direct.eq(~event_first & direct),
+            self.event_slot.eq(~(go_head | go_write | go_direct) & ~self.hold),
+        ]
+        with m.If(self.event_slot | ~self.event_wanted):
+            m.d.sync += patience.eq(0)
+        with m.Else():
+            m.d.sync += patience.eq(patience + 1)
+
+        # --- A posted write -----------------------------------------------------------------------------
+        write_where = Signal(18)
+        write_left = Signal(10)
+        write_last = Mux(writing, write_left == 1, single)
+        with m.If(go_write):
+            m.d.sync += [
+                write_where.eq(Mux(writing, write_where, self.place.offset) + 1),
+                write_left.eq(Mux(writing, write_left, p.length) - 1),
+                writing.eq(~write_last),
+            ]
+            with m.If(write_last):
+                m.d.sync += prefer_head.eq(1)
+        m.d.comb += self.step.eq(go_write & ~single)
+
+        # --- A non-posted request -----------------------------------------------------------------------
+        w = Signal(Waiting)
+        m.d.comb += [
+            w.place.bar.eq(Mux(nowhere, NOWHERE, self.place.bar)),
+            w.place.offset.eq(Mux(self.place.bar == NOWHERE, p.address[:5], self.place.offset)),
+            w.write.eq(p.write),
+            w.memory.eq((p.kind == Kind.MEMORY) | p.locked),
+            w.locked.eq(p.locked),
+            w.poisoned.eq(p.poisoned),
+            w.length.eq(p.length),
+            w.first_be.eq(p.first_be),
+            w.last_be.eq(p.last_be),
+            w.requester.eq(p.requester),
+            w.tag.eq(p.tag),
+            w.traffic_class.eq(p.traffic_class),
+            w.attributes.eq(p.attributes),
+            w.data.eq(p.data),
+            queue.w_data.eq(w),
+            queue.w_en.eq(enqueue),
+            request.ready.eq(~self.hold & (drop | (enqueue & queue.w_rdy) | go_direct | (go_write & write_last))),
+        ]
+        finished = Mux(head_single | head_refused, go_head, go_head & (left == 1))
+        m.d.comb += queue.r_en.eq(finished)
+        with m.If(go_head):
+            m.d.sync += prefer_head.eq(0)
+            with m.If(~head_single & ~head_refused):
+                m.d.sync += [left.eq(left - 1), where.eq(where + 1)]
+                with m.If(walking):
+                    m.d.sync += [piece_left.eq(piece_left - 1), walking.eq(piece_left != 1)]
+                with m.Else():
+                    m.d.sync += [
+                        piece_left.eq(piece - 1),
+                        walking.eq(piece != 1),
+                        first_piece.eq(0),
+                        byte_count.eq(byte_count - Cat(0, 0, piece) + Mux(first_piece, low, 0)),
+                    ]
+            with m.If(finished):
+                m.d.sync += prepared.eq(0)
+        long = go_head & ~head_single & ~head_refused
+        m.d.comb += [
+            self.admit.eq(go_direct | (go_head & ~walking)),
+            self.admit_long.eq(long & ~walking & (piece != 1)),
+        ]
+        m.d.sync += self.non_posted_ok.eq(queue.level <= QUEUE_DEPTH - QUEUE_RESERVE)
+
+        # --- The operation ------------------------------------------------------------------------------
+        chosen = Signal(Waiting)
+        with m.If(go_head):
+            m.d.comb += chosen.eq(head)
+        with m.Else():
+            m.d.comb += chosen.eq(w)
+        place = Signal(Place)
+        strobe = Signal(4)
+        m.d.comb += place.bar.eq(chosen.place.bar)
+        with m.If(go_head & ~head_single):
+            at_start = ~walking & first_piece
+            m.d.comb += [
+                place.offset.eq(where),
+                strobe.eq(Mux(at_start, head.first_be, Mux(left == 1, head.last_be, 0b1111))),
+            ]
+        with m.Elif(writing):
+            m.d.comb += [
+                place.offset.eq(write_where),
+                strobe.eq(Mux(write_last, p.last_be, 0b1111)),
+            ]
+        with m.Else():
+            m.d.comb += [place.offset.eq(chosen.place.offset), strobe.eq(chosen.first_be)]
+
+        refused = place.bar == NOWHERE
+        op = self.operation.p
+        m.d.comb += regions.place.eq(place)
+        m.d.sync += [
+            self.operation.valid.eq(go_head | go_write | go_direct),
+            op.access.space.eq(regions.space),
+            op.access.function.eq(0),
+            op.access.offset.eq(regions.offset),
+            op.access.write.eq(chosen.write),
+            op.access.data.eq(Mux(go_write & ~single, self.payload, chosen.data)),
+            op.access.strobe.eq(Mux(refused, 0, strobe)),
+            op.answered.eq(~go_write),
+            op.first.eq(~walking),
+            op.last.eq(~go_head | head_single | head_refused | Mux(walking, piece_left == 1, piece == 1)),
+            op.poisoned.eq(chosen.poisoned),
+        ]
+        c = op.completion
+        counted = chosen.memory
+        m.d.sync += [
+            c.requester.eq(chosen.requester),
+            c.tag.eq(chosen.tag),
+            c.traffic_class.eq(chosen.traffic_class),
+            c.attributes.eq(chosen.attributes),
+            c.dwords.eq(Mux(long, piece, 1)),
+            c.unsupported.eq(refused),
+            c.locked.eq(chosen.locked),
+            c.has_data.eq(~chosen.write & ~refused),
+        ]
+        with m.If(~counted):
+            m.d.sync += [c.byte_count.eq(4), c.lower_address.eq(0)]
+        with m.Elif(go_head & ~head_single):
+            m.d.sync += [
+                c.byte_count.eq(byte_count),
+                c.lower_address.eq(Cat(Mux(first_piece, low, 0)[:2], where[:5])),
+            ]
+        with m.Else():
+            enables = chosen.first_be
+            span = Signal(3)
+            m.d.comb += span.eq(Mux(enables == 0, 1, 4 - lowest_byte(enables) - bytes_above(enables)))
+            m.d.sync += [
+                c.byte_count.eq(span),
+                c.lower_address.eq(Cat(lowest_byte(enables)[:2], chosen.place.offset[:5])),
+            ]
+        m.d.comb += [
+            self.dropped.eq(Mux(drop, dropped[:4], 0)),
+            self.captures.eq(valid & request.ready & (self.place.bar == CONFIG) & p.write & ~p.poisoned),
+        ]
+        return m

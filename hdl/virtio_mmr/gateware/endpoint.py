@@ -1,0 +1,296 @@
+"""The endpoint: every block, wired. No logic of its own beyond the choice of the clock's event.
+
+The path of a TLP is the order of this file: receiver, ingress, decoder, sequencer, router and
+windows, state, completion, egress, transmitter.
+"""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from virtio_mmr.config import DeviceConfig
+from virtio_mmr.config import device as build
+from virtio_mmr.layout import place
+from virtio_mmr.spec import control as control_page
+from virtio_mmr.spec import legacy, modern
+
+from . import backend
+from .access.decoder import BarDecoder, RegionDecoder
+from .access.interface import Space
+from .access.router import AccessRouter
+from .access.sequencer import AccessSequencer
+from .adapters.raw import RawReceiver, RawTransmitter
+from .errors import ErrorReporter
+from .notify import NotifyUnit
+from .requester.port import RequesterPort
+from .state.function import EventKind, FunctionState
+from .state.queues import QueueTable
+from .tlp.beat import raw_beat
+from .tlp.completion import CompletionBuilder
+from .tlp.egress import TlpEgress
+from .tlp.ingress import TlpIngress
+from .windows.config import ConfigSpace
+from .windows.device import DeviceWindow
+from .windows.legacy import LegacyWindow
+from .windows.msix import MsixWindow
+from .windows.register import RegisterWindow, merge, touch_layout, view_layout
+
+#: Tables whose items make up a function's view.
+_TABLES = (legacy.HEADER, control_page.TABLE, modern.ISR)
+
+_COUNTERS = ("count_malformed", "count_poisoned", "count_unsupported", "count_unexpected", "count_hole")
+_ERRORS = ("error_correctable", "error_nonfatal", "error_fatal")
+
+
+def backend_streams(width: int) -> dict[str, wiring.Member]:
+    """The streams of the back-end boundary by name, as members of the endpoint."""
+    out = {
+        "driver_update": backend.DriverUpdate,
+        "notification": backend.Notification,
+        "queue_update": backend.QueueUpdate,
+        "reset_request": backend.ResetRequest,
+        "config_write": backend.ConfigWrite,
+        "dma_read_data": backend.dma_read_data(width),
+        "dma_write_done": backend.DmaWriteDone,
+    }
+    into = {
+        "queue_quiet": backend.QueueQuiet,
+        "reset_done": backend.ResetDone,
+        "config_update": backend.ConfigUpdate,
+        "interrupt_cause": backend.InterruptCause,
+        "fault": backend.Fault,
+        "dma_read": backend.DmaRead,
+        "dma_write": backend.DmaWrite,
+        "dma_write_data": backend.dma_write_data(width),
+    }
+    return {**{name: Out(stream.Signature(shape)) for name, shape in out.items()},
+            **{name: In(stream.Signature(shape)) for name, shape in into.items()}}
+
+
+class Endpoint(wiring.Component):
+    """A virtio-pci transitional MMR device behind raw TLP streams.
+
+    One clock; its reset is synchronous and legal at any time, also in the middle of a packet.
+
+    Parameters
+    ----------
+    config
+        The device to build.
+
+    Members
+    -------
+    rx : In(stream.Signature(raw_beat(width)))
+        From the link.
+    tx : Out(stream.Signature(raw_beat(width)))
+        To the link.
+    rx_np_ok : Out(1)
+        While it is high, 16 more non-posted requests will be taken, whatever happens to `tx`.
+    count_malformed, count_poisoned, count_unsupported, count_unexpected, count_hole : Out(16)
+    error_correctable, error_nonfatal, error_fatal : Out(1)
+    backend streams
+        See `backend_streams`.
+    """
+
+    def __init__(self, config: DeviceConfig):
+        self._config = config
+        width = config.datapath.width
+        super().__init__({
+            "rx": In(stream.Signature(raw_beat(width))),
+            "tx": Out(stream.Signature(raw_beat(width))),
+            "rx_np_ok": Out(1),
+            **{name: Out(16) for name in _COUNTERS},
+            **{name: Out(1) for name in _ERRORS},
+            **backend_streams(width),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, width = self._config, self._config.datapath.width
+        page = config.control
+        queues = len(config.queues)
+
+        # --- Link to requests -----------------------------------------------------------------------------
+        m.submodules.receiver = receiver = RawReceiver(width)
+        m.submodules.ingress = ingress = TlpIngress(
+            width, max_payload=config.datapath.max_payload, check_byte_enables=config.datapath.check_byte_enables)
+        m.submodules.decoder = decoder = BarDecoder(config.bars, strict_64bit=config.datapath.strict_64bit)
+        m.submodules.sequencer = sequencer = AccessSequencer(RegionDecoder(config.bars))
+        m.submodules.config_space = config_space = ConfigSpace(place(config))
+        control = config_space.control
+        wiring.connect(m, wiring.flipped(self.rx), receiver.raw)
+        wiring.connect(m, receiver.beats, ingress.beats)
+        wiring.connect(m, ingress.request, sequencer.request)
+        request = ingress.request.p
+        m.d.comb += [
+            ingress.truncated.eq(receiver.truncated),
+            ingress.max_payload_size.eq(control.max_payload_size),
+            ingress.step.eq(sequencer.step),
+            sequencer.payload.eq(ingress.payload),
+            decoder.kind.eq(request.kind),
+            decoder.address.eq(request.address),
+            decoder.long_address.eq(request.long_address),
+            decoder.memory_enabled.eq(control.memory_enabled),
+            decoder.io_enabled.eq(control.io_enabled),
+            sequencer.place.eq(decoder.place),
+            config_space.capture.eq(sequencer.captures),
+            config_space.capture_id.eq(request.address[17:30]),
+            self.rx_np_ok.eq(sequencer.non_posted_ok),
+        ]
+        for mine, its in zip(decoder.base, control.base, strict=True):
+            m.d.comb += mine.eq(its)
+
+        # --- Operations to windows ------------------------------------------------------------------------
+        operation = sequencer.operation
+        spaces = [Space.CONFIG, *(
+            space for space in Space if space not in (Space.CONFIG, Space.HOLE)
+            and config.find(build.Space[space.name]) is not None)]
+        m.submodules.router = router = AccessRouter(spaces)
+        m.d.comb += [
+            router.port.access.valid.eq(operation.valid & ~operation.p.completion.unsupported),
+            router.port.access.p.eq(operation.p.access),
+        ]
+        view, touch = view_layout(_TABLES), touch_layout(_TABLES)
+        m.submodules.device = device = DeviceWindow(
+            config.kind, config.config_image, functions=config.functions,
+            big_endian=page is not None and page.big_endian)
+        m.submodules.state = state = FunctionState(
+            view, touch, queues=queues, offered=config.features, vectors=config.msix_vectors,
+            control_page=page is not None, big_endian=page is not None and page.big_endian,
+            gate_open=page is None or page.gate_open, functions=config.functions)
+        m.submodules.legacy = legacy_window = LegacyWindow()
+        m.submodules.header = header = RegisterWindow(legacy.HEADER, view, touch)
+        register_windows = [header]
+        wiring.connect(m, router.window_config, config_space.port)
+        wiring.connect(m, router.window_legacy, legacy_window.port)
+        wiring.connect(m, legacy_window.header, header.port)
+        wiring.connect(m, legacy_window.config, device.legacy)
+        m.d.comb += legacy_window.msix_enabled.eq(control.msix_enable)
+        if Space.DEVICE in spaces:
+            wiring.connect(m, router.window_device, device.direct)
+        if Space.MSIX in spaces:
+            m.submodules.msix = msix = MsixWindow(config.msix_vectors)
+            wiring.connect(m, router.window_msix, msix.port)
+        for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr")):
+            if space in spaces:
+                window = RegisterWindow(table, view, touch)
+                m.submodules[name] = window
+                register_windows.append(window)
+                wiring.connect(m, getattr(router, f"window_{name}"), window.port)
+        for window in register_windows:
+            m.d.comb += [window.view.eq(state.view), window.msix_enabled.eq(control.msix_enable)]
+        merge(m, state.touch, [window.touch for window in register_windows])
+
+        # --- State ----------------------------------------------------------------------------------------
+        m.submodules.queues = table = QueueTable(config.queues, functions=config.functions)
+        m.submodules.notify = notify = NotifyUnit(queues)
+        event = state.event
+        reporting = event.kind == EventKind.REPORT
+        function = Signal(8)
+        m.d.comb += [
+            function.eq(0),
+            state.function.eq(function),
+            state.access.eq(operation.valid),
+            state.flr.eq(control.reset),
+            state.msix_toggled.eq(config_space.msix_toggled),
+            state.driver_wrote.eq(device.driver_wrote),
+            device.function.eq(function),
+            device.restore.eq(state.restore),
+            device.big.eq(state.row.big_endian),
+            config_space.interrupt_status.eq((state.row.isr != 0) & ~control.msix_enable),
+            table.function.eq(function),
+            table.queue.eq(state.queue_select),
+            table.write.eq(state.queue_write),
+            table.next.eq(state.queue_next),
+            state.queue_exists.eq(table.exists),
+            state.queue_size.eq(table.size),
+            state.queue_row.eq(table.row),
+            state.scan.eq(notify.scan),
+            state.reported.eq(notify.reported),
+            notify.row.eq(state.row),
+            notify.function.eq(function),
+            notify.may_request.eq(control.bus_master),
+            notify.report.eq(reporting),
+            notify.queue_size.eq(table.size),
+            notify.vector_valid.eq(table.row.vector != legacy.NO_VECTOR),
+            notify.rings.eq(table.rings),
+        ]
+        with m.If(reporting):
+            m.d.comb += table.queue.eq(notify.scan)
+
+        # --- The clock's event ----------------------------------------------------------------------------
+        starting = Signal(init=1)
+        slot = Signal()
+        m.d.sync += [starting.eq(0), slot.eq(sequencer.event_slot)]
+        wanted = (notify.wanted | self.interrupt_cause.valid | self.fault.valid | self.reset_done.valid
+                  | device.update_waiting)
+        m.d.comb += [
+            sequencer.hold.eq(starting),
+            sequencer.event_wanted.eq(wanted),
+            self.queue_quiet.ready.eq(1),
+        ]
+        with m.If(starting):
+            m.d.comb += event.kind.eq(EventKind.INITIALISE)
+        with m.Elif(slot):
+            with m.If(self.reset_done.valid):
+                m.d.comb += [event.kind.eq(EventKind.RESET_DONE), event.epoch.eq(self.reset_done.p.epoch),
+                             event.function.eq(self.reset_done.p.function),
+                             self.reset_done.ready.eq(1)]
+            with m.Elif(device.update_waiting):
+                m.d.comb += [event.kind.eq(EventKind.UPDATE), event.function.eq(device.update_function),
+                             device.apply.eq(1)]
+            with m.Elif(self.fault.valid):
+                m.d.comb += [event.kind.eq(EventKind.FAULT), event.epoch.eq(self.fault.p.epoch),
+                             event.function.eq(self.fault.p.function),
+                             event.value.eq(self.fault.p.cause), self.fault.ready.eq(1)]
+            with m.Elif(self.interrupt_cause.valid):
+                m.d.comb += [event.kind.eq(EventKind.INTERRUPT), event.epoch.eq(self.interrupt_cause.p.epoch),
+                             event.function.eq(self.interrupt_cause.p.function),
+                             event.value.eq(self.interrupt_cause.p.config_change), self.interrupt_cause.ready.eq(1)]
+            with m.Elif(notify.wanted):
+                m.d.comb += event.kind.eq(EventKind.REPORT)
+
+        # --- Completions to the link ----------------------------------------------------------------------
+        m.submodules.completion = completion = CompletionBuilder(width)
+        m.submodules.egress = egress = TlpEgress(width)
+        m.submodules.transmitter = transmitter = RawTransmitter(width)
+        m.d.comb += [
+            completion.reply_valid.eq(operation.valid & operation.p.answered),
+            completion.reply.eq(router.port.reply.p.data),
+            completion.first.eq(operation.p.first),
+            completion.last.eq(operation.p.last),
+            completion.completion.eq(operation.p.completion),
+            completion.admit.eq(sequencer.admit),
+            completion.admit_long.eq(sequencer.admit_long),
+            completion.completer[3:8].eq(control.device),
+            completion.completer[8:].eq(control.bus),
+            sequencer.room.eq(completion.room),
+            sequencer.room_long.eq(completion.room_long),
+        ]
+        wiring.connect(m, completion.beats, egress.sources[0])
+        wiring.connect(m, egress.beats, transmitter.beats)
+        wiring.connect(m, transmitter.raw, wiring.flipped(self.tx))
+
+        # --- Errors, and the streams that go straight through -----------------------------------------------
+        m.submodules.errors = errors = ErrorReporter()
+        m.d.comb += [
+            errors.dropped.eq(sequencer.dropped),
+            errors.refused.eq(operation.valid & operation.p.completion.unsupported),
+            errors.poisoned.eq(operation.p.poisoned),
+            errors.hole.eq(router.hole),
+            config_space.detected_parity_error.eq(errors.detected_parity_error),
+            config_space.correctable_detected.eq(errors.correctable_detected),
+            config_space.nonfatal_detected.eq(errors.nonfatal_detected),
+            config_space.fatal_detected.eq(errors.fatal_detected),
+            config_space.unsupported_detected.eq(errors.unsupported_detected),
+            *(getattr(self, name).eq(getattr(errors, name)) for name in (*_COUNTERS, *_ERRORS)),
+        ]
+        m.submodules.requester = requester = RequesterPort(width)
+        for owner, names in (
+            (notify, ("driver_update", "queue_update", "notification", "reset_request")),
+            (requester, ("dma_read", "dma_read_data", "dma_write", "dma_write_data", "dma_write_done")),
+        ):
+            for name in names:
+                wiring.connect(m, getattr(owner, name), wiring.flipped(getattr(self, name)))
+        wiring.connect(m, device.write, wiring.flipped(self.config_write))
+        wiring.connect(m, device.update, wiring.flipped(self.config_update))
+        return m

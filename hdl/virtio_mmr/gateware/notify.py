@@ -1,0 +1,152 @@
+"""Tells the back end what has become pending, one function's row at a time.
+
+A driver never waits for the back end: everything that concerns the back end is a flag in the
+function's row, together with the state that the flag refers to. A REPORT event looks at one queue
+and moves what it may into the output registers; flags of queues are visited in turn, so no queue
+waits for another.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .backend import DriverEvent, DriverUpdate, Notification, QueueChange, QueueUpdate, ResetRequest
+from .state.function import Reported, function_row
+from .state.queues import RingAddresses
+
+
+class NotifyUnit(wiring.Component):
+    """Output registers of the four streams that follow the driver, and the rules of their order.
+
+    A reset request waits until everything of the old epoch has been taken; nothing of the new epoch is
+    offered before the reset has been acknowledged. A notification waits until the driver's and the
+    queue's updates before it have been taken, and until the function may do DMA at all.
+
+    Parameters
+    ----------
+    queues
+        Number of queues of a function.
+
+    Members
+    -------
+    row : In(function_row(queues))
+    function : In(8)
+    may_request : In(1)
+        Bus master enabled and power state D0.
+    report : In(1)
+        Look at `scan` and at the function's flags in this clock.
+    reported : Out(Reported)
+        What was taken over.
+    wanted : Out(1)
+        A REPORT would take something, now or after some more of them.
+    scan : Out(16)
+    queue_size : In(16), vector_valid : In(1), rings : In(RingAddresses)
+        Of queue `scan`.
+    driver_update, queue_update, notification, reset_request : Out(stream)
+    """
+
+    def __init__(self, queues: int):
+        self._queues = queues
+        super().__init__({
+            "row": In(function_row(queues)),
+            "function": In(8),
+            "may_request": In(1),
+            "report": In(1),
+            "reported": Out(Reported),
+            "wanted": Out(1),
+            "scan": Out(16),
+            "queue_size": In(16),
+            "vector_valid": In(1),
+            "rings": In(RingAddresses),
+            "driver_update": Out(stream.Signature(DriverUpdate)),
+            "queue_update": Out(stream.Signature(QueueUpdate)),
+            "notification": Out(stream.Signature(Notification)),
+            "reset_request": Out(stream.Signature(ResetRequest)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        row, scan = self.row, self.scan
+        driver_update, queue_update = self.driver_update, self.queue_update
+        notification, reset_request = self.notification, self.reset_request
+
+        here = [Signal(name=f"scans_{i}") for i in range(self._queues)]
+        for i in range(self._queues):
+            m.d.comb += here[i].eq(scan == i)
+        told = Cat(here)
+        queue_changed = (row.tell_queue & told).any()
+        queue_notified = (row.notified & told).any()
+        queue_enabled = (row.queue_enabled & told).any()
+
+        may_tell = ~row.reset_outstanding
+        driver_flags = Cat(row.tell_driver_ok, row.tell_features, row.tell_gate)
+        may_update = may_tell & ~driver_update.valid
+        may_change = may_tell & ~queue_update.valid
+        settled = ~driver_update.valid & ~queue_update.valid & ~driver_flags.any()
+        may_notify = (may_tell & ~notification.valid & settled
+                      & self.may_request & row.gate & (row.badstate == 0))
+        may_reset = (row.reset_unsent & ~driver_update.valid & ~queue_update.valid & ~notification.valid
+                     & ~reset_request.valid)
+        m.d.comb += self.wanted.eq(
+            may_reset | (may_update & driver_flags.any()) | (may_change & row.tell_queue.any())
+            | (may_notify & (row.notified & ~row.tell_queue).any()))
+
+        reported = self.reported
+        with m.If(self.report):
+            m.d.sync += scan.eq(Mux(scan == self._queues - 1, 0, scan + 1))
+            m.d.comb += [
+                reported.reset.eq(may_reset),
+                reported.driver_ok.eq(may_update & row.tell_driver_ok),
+                reported.features.eq(may_update & ~row.tell_driver_ok & row.tell_features),
+                reported.gate.eq(may_update & ~row.tell_driver_ok & ~row.tell_features & row.tell_gate),
+                reported.queue.eq(may_change & queue_changed),
+                reported.notification.eq(may_notify & queue_notified & ~queue_changed),
+            ]
+
+        for out in (driver_update, queue_update, notification, reset_request):
+            with m.If(out.ready):
+                m.d.sync += out.valid.eq(0)
+        with m.If(reported.reset):
+            m.d.sync += [
+                reset_request.valid.eq(1),
+                reset_request.p.function.eq(self.function),
+                reset_request.p.epoch.eq(row.epoch),
+                reset_request.p.cause.eq(row.reset_cause),
+            ]
+        with m.If(reported.driver_ok | reported.features | reported.gate):
+            m.d.sync += [
+                driver_update.valid.eq(1),
+                driver_update.p.function.eq(self.function),
+                driver_update.p.event.eq(Mux(
+                    reported.driver_ok, DriverEvent.DRIVER_OK, Mux(
+                        reported.features, DriverEvent.FEATURES, Mux(
+                            row.gate, DriverEvent.GATE_OPEN, DriverEvent.GATE_CLOSE)))),
+                driver_update.p.epoch.eq(row.epoch),
+                driver_update.p.features.eq(row.driver_features),
+                driver_update.p.legacy.eq(1),
+                driver_update.p.big_endian.eq(row.big_endian),
+                driver_update.p.driver_ok.eq(row.status[2]),
+            ]
+        flat = Cat(scan[:(self._queues - 1).bit_length()], self.function)
+        with m.If(reported.queue):
+            m.d.sync += [
+                queue_update.valid.eq(1),
+                queue_update.p.function.eq(self.function),
+                queue_update.p.queue.eq(scan),
+                queue_update.p.row.eq(flat),
+                queue_update.p.change.eq(Mux(queue_enabled, QueueChange.ENABLE, QueueChange.DISABLE)),
+                queue_update.p.size.eq(self.queue_size),
+                queue_update.p.descriptors.eq(self.rings.descriptors),
+                queue_update.p.available.eq(self.rings.available),
+                queue_update.p.used.eq(self.rings.used),
+                queue_update.p.vector_valid.eq(self.vector_valid),
+            ]
+        with m.If(reported.notification):
+            m.d.sync += [
+                notification.valid.eq(1),
+                notification.p.function.eq(self.function),
+                notification.p.queue.eq(scan),
+                notification.p.row.eq(flat),
+                notification.p.legacy.eq(1),
+            ]
+        return m

@@ -1,0 +1,408 @@
+"""The state of every function, in one row each, and everything that changes it.
+
+Specification: virtio 1.3, 2.1 (status), 2.4 (reset), 4.1.4.5 (ISR), 4.1.4.10 (legacy registers); the
+control page is the project's own (`virtio_mmr.spec.control`). Windows only show a row and say what an
+access touched; this is the one place where a row changes, once a clock, so that no two accesses and
+no access and event can meet halfway.
+"""
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.enum import Enum
+from amaranth.lib.wiring import In, Out
+
+from virtio_mmr.gateware.backend import ResetCause
+from virtio_mmr.spec import control, legacy
+
+from .queues import QueueRow
+
+
+class EventKind(Enum, shape=unsigned(3)):
+    """What the back end, or the core itself, does to a row in a clock without an access."""
+
+    NONE = 0
+    #: Return the row to its reset values.
+    INITIALISE = 1
+    INTERRUPT = 2
+    FAULT = 3
+    #: The configuration image changes in this clock.
+    UPDATE = 4
+    RESET_DONE = 5
+    #: Tell the back end what is pending.
+    REPORT = 6
+
+
+class Event(data.Struct):
+    """An event and what it carries."""
+
+    kind: EventKind
+    function: unsigned(8)
+    epoch: unsigned(2)
+    #: INTERRUPT: 1 for a configuration change. FAULT: the cause.
+    value: unsigned(4)
+
+
+class Reported(data.Struct):
+    """What a REPORT took over for delivery; clears the row's flag."""
+
+    reset: unsigned(1)
+    driver_ok: unsigned(1)
+    features: unsigned(1)
+    gate: unsigned(1)
+    queue: unsigned(1)
+    notification: unsigned(1)
+
+
+def function_row(queues: int) -> data.StructLayout:
+    """One function's state.
+
+    ``needs_reset`` is bit 6 of the status byte. ``queue_valid`` says which rows of the queue table count,
+    so that a reset takes one clock.
+    """
+    return data.StructLayout({
+        "status": unsigned(8),
+        "isr": unsigned(2),
+        "driver_features": unsigned(32),
+        "queue_select": unsigned(16),
+        "config_vector": unsigned(16),
+        "judged": unsigned(1),
+        "epoch": unsigned(2),
+        "reset_outstanding": unsigned(1),
+        "reset_unsent": unsigned(1),
+        "reset_cause": ResetCause,
+        "tell_driver_ok": unsigned(1),
+        "tell_features": unsigned(1),
+        "tell_gate": unsigned(1),
+        "queue_valid": unsigned(queues),
+        "queue_enabled": unsigned(queues),
+        "tell_queue": unsigned(queues),
+        "notified": unsigned(queues),
+        "big_endian": unsigned(1),
+        "gate": unsigned(1),
+        "badstate": unsigned(9),
+        "required": unsigned(32),
+        "forbidden": unsigned(32),
+        "generation": unsigned(32),
+    })
+
+
+def merged(old, new, strobe):
+    """*old* with the bytes that *strobe* enables replaced by those of *new*."""
+    return Cat(Mux(strobe[i], new[8 * i:8 * i + 8], old[8 * i:8 * i + 8]) for i in range(len(strobe)))
+
+
+class FunctionState(wiring.Component):
+    """Rows of functions, the view of one of them, and the effects of accesses and events.
+
+    An access or an event concerns the function named in its clock. Reset is a fence: it clears the row in
+    one clock and opens a new epoch; the back end is told and need not be waited for.
+
+    Parameters
+    ----------
+    queues
+        Number of queues of a function.
+    offered
+        Feature bits 31:0.
+    vectors
+        Entries of the MSI-X table.
+    control_page
+        The build has a control page; without it its state is constant.
+    big_endian, gate_open
+        Build options of the control page.
+
+    Members
+    -------
+    access : In(1)
+        An access happens; `touch` says to what.
+    function : In(8)
+    touch : In(touch), view : Out(view)
+        See `windows.register`.
+    event : In(Event)
+        Never together with an access.
+    flr, msix_toggled : In(1)
+        Effects of this clock's configuration access.
+    driver_wrote : In(1)
+        This clock's access changes device configuration.
+    queue_exists : In(1), queue_size : In(16), queue_row : In(QueueRow)
+        The queue that the row selects, or during a REPORT the one that is scanned.
+    queue_write : Out(1), queue_next : Out(QueueRow)
+    queue_select : Out(16)
+        Selected queue of the function.
+    scan : In(16)
+        Queue that a REPORT looks at.
+    reported : In(Reported)
+        What this clock's REPORT took.
+    row : Out(function_row(queues))
+    restore : Out(1)
+        Device configuration returns to its initial values.
+    """
+
+    def __init__(self, view: data.StructLayout, touch: data.StructLayout, *, queues: int, offered: int, vectors: int,
+                 control_page: bool, big_endian: bool, gate_open: bool, functions: int = 1):
+        self._queues = queues
+        self._offered = offered
+        self._vectors = vectors
+        self._control_page = control_page
+        self._big_endian = big_endian
+        self._gate_open = gate_open
+        self._functions = functions
+        self._row = function_row(queues)
+        super().__init__({
+            "access": In(1),
+            "function": In(8),
+            "touch": In(touch),
+            "view": Out(view),
+            "event": In(Event),
+            "flr": In(1),
+            "msix_toggled": In(1),
+            "driver_wrote": In(1),
+            "queue_exists": In(1),
+            "queue_size": In(16),
+            "queue_row": In(QueueRow),
+            "queue_write": Out(1),
+            "queue_next": Out(QueueRow),
+            "queue_select": Out(16),
+            "scan": In(16),
+            "reported": In(Reported),
+            "row": Out(self._row),
+            "restore": Out(1),
+        })
+
+    def reset_values(self) -> dict[str, int]:
+        """What a row holds after reset, by field; fields not named hold zero."""
+        return {"config_vector": legacy.NO_VECTOR, "gate": int(self._gate_open or not self._control_page)}
+
+    def elaborate(self, platform):
+        m = Module()
+        queues = range(self._queues)
+        m.submodules.rows = rows = memory.Memory(
+            shape=self._row, depth=self._functions, init=[self.reset_values()] * self._functions)
+        read, write = rows.read_port(domain="comb"), rows.write_port()
+        row, new = self.row, Signal(self._row)
+        m.d.comb += [
+            read.addr.eq(self.function),
+            write.addr.eq(self.function),
+            row.eq(read.data),
+            new.eq(row),
+            write.data.eq(new),
+            write.en.eq(1),
+            self.queue_select.eq(row.queue_select),
+        ]
+        touch, event = self.touch, Signal(Event)
+        # What names a function that does not exist is taken and forgotten.
+        m.d.comb += event.eq(self.event)
+        with m.If(self.event.function >= self._functions):
+            m.d.comb += event.kind.eq(EventKind.NONE)
+
+        # --- The selected queue ---------------------------------------------------------------------------
+        index = self.queue_select
+        selected = [Signal(name=f"selects_{i}") for i in queues]
+        for i in queues:
+            m.d.comb += selected[i].eq(index == i)
+        usable = (Cat(selected) & row.queue_valid).any()
+        page = Mux(usable, self.queue_row.page, 0)
+        vector = Mux(usable, self.queue_row.vector, legacy.NO_VECTOR)
+
+        # --- What the windows show ------------------------------------------------------------------------
+        offered = C(self._offered, 32)
+        hidden = row.forbidden if self._control_page else C(0, 32)
+        shown = {
+            "device_features": offered & ~hidden,
+            "function_driver_features": row.driver_features,
+            "queue_page": page,
+            "queue_size": self.queue_size,
+            "function_queue_select": row.queue_select,
+            "function_status": row.status,
+            "function_isr": row.isr,
+            "function_config_vector": row.config_vector,
+            "queue_vector": vector,
+            "build_supported": sum(control.Supported),
+            "function_big_endian": row.big_endian,
+            "build_big_endian": int(self._big_endian),
+            "function_generation": row.generation,
+            "function_badstate": row.badstate,
+            "function_required": row.required,
+            "function_forbidden": row.forbidden,
+            "function_gate": row.gate,
+        }
+        for name in self.view.shape().members:
+            m.d.comb += self.view[name].eq(shown[name])
+
+        # --- Accesses -------------------------------------------------------------------------------------
+        stopped = Signal(9)
+        fence, cause = Signal(), Signal(ResetCause)
+        cleared = Signal()
+        generation_moves = Signal()
+
+        status_written = touch.function_status.write[0]
+        status_reset = status_written & (touch.function_status.data == 0)
+        driver_ok = status_written & touch.function_status.data[2]
+        idle = row.status == 0
+
+        with m.If(touch.function_driver_features.write.any() & ~row.status[3]):
+            value = merged(row.driver_features, touch.function_driver_features.data,
+                           touch.function_driver_features.write)
+            m.d.comb += [new.driver_features.eq(value & offered & ~hidden), new.tell_features.eq(1)]
+            if self._control_page:
+                said = Cat(touch.function_driver_features.write[i].replicate(8) for i in range(4))
+                with m.If((touch.function_driver_features.data & said & row.forbidden).any()):
+                    m.d.comb += stopped[0].eq(1)
+
+        with m.If(touch.function_queue_select.write.any()):
+            m.d.comb += new.queue_select.eq(
+                merged(row.queue_select, touch.function_queue_select.data, touch.function_queue_select.write))
+
+        new_page = merged(page, touch.queue_page.data, touch.queue_page.write)
+        page_written = touch.queue_page.write.any() & self.queue_exists
+        m.d.comb += [self.queue_next.page.eq(page), self.queue_next.vector.eq(vector)]
+        with m.If(page_written):
+            m.d.comb += [self.queue_next.page.eq(new_page), self.queue_write.eq(1)]
+            for i in queues:
+                with m.If(selected[i]):
+                    m.d.comb += [
+                        new.queue_valid[i].eq(1),
+                        new.queue_enabled[i].eq(new_page != 0),
+                        new.tell_queue[i].eq((new_page != 0) | row.queue_enabled[i] | row.tell_queue[i]),
+                    ]
+                    with m.If(new_page == 0):
+                        m.d.comb += new.notified[i].eq(0)
+
+        if self._vectors:
+            def legal(value):
+                return Mux(value < self._vectors, value, legacy.NO_VECTOR)
+
+            with m.If(touch.function_config_vector.write.any()):
+                m.d.comb += new.config_vector.eq(legal(merged(
+                    row.config_vector, touch.function_config_vector.data, touch.function_config_vector.write)))
+            with m.If(touch.queue_vector.write.any() & self.queue_exists):
+                m.d.comb += [
+                    self.queue_next.vector.eq(legal(merged(
+                        vector, touch.queue_vector.data, touch.queue_vector.write))),
+                    self.queue_write.eq(1),
+                    new.queue_valid.eq(row.queue_valid | Cat(selected)),
+                ]
+
+        with m.If(touch.function_isr.read[0]):
+            m.d.comb += new.isr.eq(0)
+
+        judge = Signal()
+        with m.If(status_written & ~status_reset):
+            m.d.comb += new.status.eq(Cat(touch.function_status.data[:6], row.status[6], touch.function_status.data[7]))
+            with m.If(driver_ok & ~row.status[2]):
+                m.d.comb += [new.tell_driver_ok.eq(1), judge.eq(1)]
+                with m.If(row.badstate != 0):
+                    m.d.comb += [new.status[6].eq(1), new.isr[1].eq(1), generation_moves.eq(~row.status[6])]
+
+        kicked = Cat(touch.kick.data[:8], Mux(touch.kick.write[1], touch.kick.data[8:], 0))
+        kick = touch.kick.write[0] & ~status_reset
+        kicks = Cat(kick & (kicked == i) & row.queue_enabled[i] for i in queues)
+        with m.If(kick):
+            m.d.comb += new.notified.eq(row.notified | kicks)
+        if self._control_page:
+            with m.If(kicks.any() & ~row.judged):
+                m.d.comb += judge.eq(1)
+            with m.If(judge):
+                m.d.comb += new.judged.eq(1)
+                with m.If((row.required & ~row.driver_features).any()):
+                    m.d.comb += stopped[0].eq(1)
+
+        # --- The control page -------------------------------------------------------------------------------
+        if self._control_page:
+            if self._big_endian:
+                with m.If(touch.function_big_endian.write[0] & idle):
+                    m.d.comb += new.big_endian.eq(touch.function_big_endian.data)
+            with m.If(idle):
+                said = Cat(touch.function_badstate.write[i].replicate(8) for i in range(2))[:9]
+                m.d.comb += new.badstate.eq(row.badstate & ~(touch.function_badstate.data[:9] & said))
+                with m.If(touch.function_forbidden.write.any()):
+                    m.d.comb += new.forbidden.eq(merged(
+                        row.forbidden, touch.function_forbidden.data, touch.function_forbidden.write))
+            with m.If(touch.function_required.write.any()):
+                m.d.comb += new.required.eq(merged(
+                    row.required, touch.function_required.data, touch.function_required.write))
+            with m.If(touch.function_gate.write[0]):
+                m.d.comb += new.gate.eq(touch.function_gate.data)
+                with m.If(touch.function_gate.data != row.gate):
+                    m.d.comb += new.tell_gate.eq(1)
+            with m.If(touch.reject.write[0] & touch.reject.data[0]):
+                m.d.comb += stopped[8].eq(1)
+
+        # --- Events -----------------------------------------------------------------------------------------
+        current = (event.epoch == row.epoch) & ~row.reset_outstanding
+        with m.Switch(event.kind):
+            with m.Case(EventKind.INTERRUPT):
+                with m.If(current & event.value[0]):
+                    m.d.comb += new.isr[1].eq(1)
+                with m.If(current & ~event.value[0] & (row.badstate == 0)):
+                    m.d.comb += new.isr[0].eq(1)
+            with m.Case(EventKind.FAULT):
+                with m.If(current):
+                    for bit in (1, 2, 3):
+                        m.d.comb += stopped[bit].eq(event.value == bit)
+            with m.Case(EventKind.UPDATE):
+                m.d.comb += generation_moves.eq(1)
+            with m.Case(EventKind.RESET_DONE):
+                with m.If((event.epoch == row.epoch) & ~row.reset_unsent):
+                    m.d.comb += new.reset_outstanding.eq(0)
+            with m.Case(EventKind.REPORT):
+                with m.If(self.reported.reset):
+                    m.d.comb += new.reset_unsent.eq(0)
+                with m.If(self.reported.driver_ok):
+                    m.d.comb += new.tell_driver_ok.eq(0)
+                with m.If(self.reported.features):
+                    m.d.comb += new.tell_features.eq(0)
+                with m.If(self.reported.gate):
+                    m.d.comb += new.tell_gate.eq(0)
+                for i in queues:
+                    with m.If(self.reported.queue & (self.scan == i)):
+                        m.d.comb += new.tell_queue[i].eq(0)
+                    with m.If(self.reported.notification & (self.scan == i)):
+                        m.d.comb += new.notified[i].eq(0)
+
+        # --- A function that must stop ------------------------------------------------------------------------
+        with m.If(stopped.any()):
+            m.d.comb += [fence.eq(1), cause.eq(ResetCause.BAD_STATE)]
+            if self._control_page:
+                m.d.comb += new.badstate.eq(row.badstate | stopped)
+            # The status byte as this access leaves it.
+            with m.If(Mux(status_written, touch.function_status.data != 0, ~idle)):
+                m.d.comb += [
+                    new.status[6].eq(1),
+                    new.isr[1].eq(1),
+                    generation_moves.eq(~row.status[6]),
+                ]
+
+        # --- Reset --------------------------------------------------------------------------------------------
+        m.d.comb += cleared.eq(status_reset | self.flr | (event.kind == EventKind.INITIALISE))
+        with m.If(status_reset):
+            m.d.comb += [fence.eq(1), cause.eq(ResetCause.STATUS)]
+        with m.If(self.flr):
+            m.d.comb += [fence.eq(1), cause.eq(ResetCause.FLR)]
+        with m.If(cleared):
+            kept = ("epoch", "reset_outstanding", "reset_unsent", "reset_cause", "big_endian", "gate", "badstate",
+                    "required", "forbidden", "generation")
+            resets = self.reset_values()
+            for name in self._row.members:
+                if name not in kept:
+                    m.d.comb += new[name].eq(resets.get(name, 0))
+        with m.If(self.flr | (event.kind == EventKind.INITIALISE)):
+            for name in ("big_endian", "gate", "badstate", "required", "forbidden"):
+                m.d.comb += new[name].eq(self.reset_values().get(name, 0))
+            m.d.comb += self.restore.eq(1)
+        with m.If(fence):
+            m.d.comb += [
+                new.epoch.eq(row.epoch + ~row.reset_unsent),
+                new.reset_unsent.eq(1),
+                new.reset_outstanding.eq(1),
+                new.reset_cause.eq(cause),
+            ]
+
+        # --- Generation -----------------------------------------------------------------------------------------
+        if self._control_page:
+            with m.If(generation_moves | self.driver_wrote | self.msix_toggled | self.flr
+                      | (status_reset & row.status[6])):
+                m.d.comb += new.generation.eq(row.generation + 1)
+        with m.If(event.kind == EventKind.INITIALISE):
+            for name in ("epoch", "reset_outstanding", "reset_unsent", "reset_cause", "generation"):
+                m.d.comb += new[name].eq(0)
+        return m

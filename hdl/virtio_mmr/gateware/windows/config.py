@@ -1,0 +1,203 @@
+"""Configuration space, generated from the table that the placer makes.
+
+Specification: PCI Express Base 5.0, 7.5 and 7.7; the registers' own clauses stand in the table.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from virtio_mmr.gateware.access.interface import AccessPort
+from virtio_mmr.gateware.control import FunctionControl
+from virtio_mmr.layout import ConfigurationSpace
+from virtio_mmr.spec.register import Access, Field, Register
+
+#: Events that set a sticky bit, by the name of the bit.
+EVENTS = ("detected_parity_error", "correctable_detected", "nonfatal_detected", "fatal_detected",
+          "unsupported_detected")
+
+
+class ConfigDoor(wiring.Signature):
+    """The eight signals by which hard IP forwards configuration accesses that it does not answer.
+
+    Seen from the IP: a strobe, held or one clock long, with register, function, data and byte enables;
+    read data comes one clock later with ``read_data_valid``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({
+            "read_received": Out(1),
+            "write_received": Out(1),
+            "register_number": Out(10),
+            "function_number": Out(8),
+            "write_data": Out(32),
+            "write_byte_enable": Out(4),
+            "read_data": In(32),
+            "read_data_valid": In(1),
+        })
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ConfigDoor)
+
+
+def _parts(register: Register) -> tuple[Field, ...]:
+    """A register's fields, or the register itself as its only field."""
+    if register.fields:
+        return register.fields
+    return (Field(name=register.name, lsb=0, width=register.width, access=register.access, reset=register.reset,
+                  view_of=register.view_of),)
+
+
+class ConfigSpace(wiring.Component):
+    """4,096 bytes of one physical function: constants, stored bits, sticky bits.
+
+    What the table does not name reads zero and ignores writes. A function level reset returns every
+    bit to its table value; the captured bus and device number stay.
+
+    Members
+    -------
+    port : In(AccessPort())
+        ``offset`` is the register's byte address.
+    door : In(ConfigDoor())
+        Second way in, for hard IP; do not use both in one clock: the door wins.
+    control : Out(FunctionControl())
+    msix_toggled : Out(1)
+        The access of this clock changes MSI-X Enable.
+    events : In, one bit for each name in `EVENTS`
+        Set the bit. An event in the clock of a clearing write is kept.
+    interrupt_status : In(1)
+        Live bit of the Status register.
+    capture, capture_id : In(1), In(13)
+        A configuration write was accepted for this {bus, device}.
+    """
+
+    def __init__(self, space: ConfigurationSpace):
+        self._space = space
+        super().__init__({
+            "port": In(AccessPort()),
+            "door": In(ConfigDoor()),
+            "control": Out(FunctionControl()),
+            "msix_toggled": Out(1),
+            **{event: In(1) for event in EVENTS},
+            "interrupt_status": In(1),
+            "capture": In(1),
+            "capture_id": In(13),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        port, door = self.port, self.door
+
+        # --- One access, from either side ---------------------------------------------------------------
+        from_door = door.read_received | door.write_received
+        number, data, strobe, write = Signal(10), Signal(32), Signal(4), Signal()
+        with m.If(from_door):
+            m.d.comb += [number.eq(door.register_number), data.eq(door.write_data),
+                         strobe.eq(door.write_byte_enable), write.eq(door.write_received & (door.function_number == 0))]
+        with m.Else():
+            m.d.comb += [number.eq(port.access.p.offset[2:12]), data.eq(port.access.p.data),
+                         strobe.eq(port.access.p.strobe), write.eq(port.access.valid & port.access.p.write)]
+
+        # --- Bits -----------------------------------------------------------------------------------------
+        words: dict[int, list] = {}
+        stored: dict[str, Signal] = {}
+        clear_all = Signal()
+        resets = []
+        for register in self._space.registers:
+            word = register.offset // 4
+            bits = words.setdefault(word, [0] * 32)
+            base = register.offset % 4 * 8
+            here = Signal(name=f"writes_{register.name}")
+            m.d.comb += here.eq(write & (number == word))
+            for i in range(register.width):
+                bits[base + i] = register.reset >> i & 1
+            for field in _parts(register):
+                owner, _, name = field.view_of.partition(".")
+                positions = range(base + field.lsb, base + field.lsb + field.width)
+                if owner == "live":
+                    bits[positions[0]] = getattr(self, name)
+                    continue
+                if field.access is Access.WO:
+                    stored[name] = Signal(name=name)
+                    m.d.comb += stored[name].eq(here & strobe[positions[0] // 8] & data[positions[0]])
+                    bits[positions[0]] = 0
+                    continue
+                if field.access is Access.RO or not owner:
+                    for i, position in enumerate(positions):
+                        bits[position] = (field.reset | register.reset >> field.lsb) >> i & 1
+                    continue
+                value = Signal(field.width, name=name, init=field.reset)
+                stored[name] = value
+                resets.append(value.eq(field.reset))
+                for i, position in enumerate(positions):
+                    bits[position] = value[i]
+                if field.access is Access.RW1C:
+                    with m.If(here & strobe[positions[0] // 8] & data[positions[0]]):
+                        m.d.sync += value.eq(0)
+                    if name in EVENTS:
+                        with m.If(getattr(self, name)):
+                            m.d.sync += value.eq(1)
+                    continue
+                legal = 1
+                if name == "power_state":
+                    new = Cat(*(data[position] for position in positions))
+                    legal = (new == 0) | (new == 3)
+                for lane in sorted({position // 8 for position in positions}):
+                    mine = [(i, position) for i, position in enumerate(positions) if position // 8 == lane]
+                    with m.If(here & strobe[lane] & legal):
+                        m.d.sync += value[mine[0][0]:mine[-1][0] + 1].eq(data[mine[0][1]:mine[-1][1] + 1])
+        m.d.comb += clear_all.eq(stored["initiate_reset"])
+        with m.If(clear_all):
+            m.d.sync += resets
+
+        read = Signal(32)
+        with m.Switch(number):
+            for word, bits in sorted(words.items()):
+                if any(not isinstance(bit, int) or bit for bit in bits):
+                    with m.Case(word):
+                        m.d.comb += read.eq(Cat(*bits))
+        m.d.comb += [port.reply.valid.eq(port.access.valid), port.reply.p.data.eq(read)]
+        m.d.sync += [door.read_data.eq(Mux(door.function_number == 0, read, 0)),
+                     door.read_data_valid.eq(door.read_received)]
+
+        # --- What the core hears of it --------------------------------------------------------------------
+        def bit(name: str):
+            return stored.get(name, 0)
+
+        control = self.control
+        awake = stored["power_state"] == 0
+        m.d.comb += [
+            control.memory_enabled.eq(bit("memory_enable") & awake),
+            control.io_enabled.eq(bit("io_enable") & awake),
+            control.bus_master.eq(bit("bus_master") & awake),
+            control.interrupt_disable.eq(bit("interrupt_disable")),
+            control.msix_enable.eq(bit("msix_enable")),
+            control.msix_mask.eq(bit("msix_mask")),
+            control.max_payload_size.eq(bit("max_payload_size")),
+            control.max_read_request_size.eq(bit("max_read_request_size")),
+            control.extended_tag.eq(bit("extended_tag")),
+            control.read_completion_boundary.eq(bit("read_completion_boundary")),
+            control.reset.eq(clear_all),
+        ]
+        bars = {register.name: register for register in self._space.registers if register.view_of == ""
+                and register.name.startswith("bar")}
+        for index in range(6):
+            register = bars.get(f"bar{index}")
+            if register is None:
+                continue
+            parts = []
+            for half in (index, index + 1):
+                name = f"bar{half}"
+                if name in stored:
+                    lsb = 32 - len(stored[name])
+                    parts += [*([0] * lsb), *stored[name]]
+            m.d.comb += control.base[index].eq(Cat(*parts))
+        if "msix_enable" in stored:
+            position = next(register.offset * 8 + field.lsb for register in self._space.registers
+                            for field in register.fields if field.name == "msix_enable")
+            changes = write & (number == position // 32) & strobe[position // 8 % 4] \
+                & (data[position % 32] != stored["msix_enable"])
+            m.d.comb += self.msix_toggled.eq(changes | (clear_all & stored["msix_enable"]))
+        with m.If(self.capture):
+            m.d.sync += Cat(control.device, control.bus).eq(self.capture_id)
+        return m

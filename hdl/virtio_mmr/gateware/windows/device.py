@@ -1,0 +1,210 @@
+"""The device configuration: fixed bytes, bytes that the driver writes, bytes that the device owns.
+
+Specification: virtio 1.3, 2.5 (device configuration space), 2.5.3 and 4.1.4.10 (legacy: any width,
+guest byte order). One image serves every window; it has no lock and no copy.
+"""
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from virtio_mmr.gateware.access.interface import AccessPort
+from virtio_mmr.gateware.backend import ConfigUpdate, ConfigWrite
+from virtio_mmr.spec.device_types import DeviceType, Owner
+
+
+def swapped(kind: DeviceType) -> list[int]:
+    """For each byte of the image, where a big-endian guest finds it (virtio 1.3, 2.5.3)."""
+    places = list(range(kind.config_size))
+    for field in kind.config:
+        size = field.width // 8
+        for element in range(field.count):
+            start = field.offset + element * size
+            for i in range(size):
+                places[start + i] = start + size - 1 - i
+    return places
+
+
+class DeviceWindow(wiring.Component):
+    """The device configuration of every function, one row of changeable bytes each.
+
+    Parameters
+    ----------
+    kind
+        Which bytes there are and who owns them.
+    image
+        Their initial values, little-endian.
+    functions
+        Number of rows.
+    big_endian
+        Build the byte order switch of the legacy window.
+
+    Members
+    -------
+    legacy, direct : In(AccessPort())
+        The same image, with ``offset`` counted from its first byte; never accessed in one clock. Only
+        ``legacy`` follows `big`.
+    big : In(1)
+    function : In(8)
+        Row of this clock's access or event.
+    restore : In(1)
+        Return the row to its initial values; wins over everything else in its clock.
+    driver_wrote : Out(1)
+        This clock's access changes at least one byte.
+    update : In(stream.Signature(ConfigUpdate))
+        Beats are staged until the one with ``last``; then they wait for `apply`.
+    update_waiting : Out(1), update_function : Out(8)
+        A complete update waits.
+    apply : In(1)
+        Apply it now; one clock, no access.
+    write : Out(stream.Signature(ConfigWrite))
+        Dwords that the driver wrote, with the bytes written since the last transfer.
+    """
+
+    def __init__(self, kind: DeviceType, image: bytes, *, functions: int = 1, big_endian: bool = False):
+        if len(image) != kind.config_size:
+            raise ValueError(f"the {kind.name} configuration has {kind.config_size} bytes; the image has {len(image)}")
+        self._kind = kind
+        self._image = image
+        self._functions = functions
+        self._big_endian = big_endian
+        super().__init__({
+            "legacy": In(AccessPort()),
+            "direct": In(AccessPort()),
+            "big": In(1),
+            "function": In(8),
+            "restore": In(1),
+            "driver_wrote": Out(1),
+            "update": In(stream.Signature(ConfigUpdate)),
+            "update_waiting": Out(1),
+            "update_function": Out(8),
+            "apply": In(1),
+            "write": Out(stream.Signature(ConfigWrite)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        owners = {
+            field.offset + i: field.owner for field in self._kind.config for i in range(field.size)
+            if field.owner is not Owner.FIXED
+        }
+        changeable = sorted(owners)
+        driver = [byte for byte in changeable if owners[byte] is Owner.DRIVER]
+        for port in (self.legacy, self.direct):
+            m.d.comb += port.reply.valid.eq(port.access.valid)
+        if not self._kind.config_size:
+            m.d.comb += self.update.ready.eq(~self.update_waiting)
+            with m.If(self.update.valid & self.update.ready & self.update.p.last):
+                m.d.sync += [self.update_waiting.eq(1), self.update_function.eq(self.update.p.function)]
+            with m.If(self.apply):
+                m.d.sync += self.update_waiting.eq(0)
+            return m
+
+        # --- The row ------------------------------------------------------------------------------------
+        initial = [self._image[byte] for byte in changeable]
+        m.submodules.rows = rows = memory.Memory(
+            shape=data.ArrayLayout(8, max(len(changeable), 1)), depth=self._functions,
+            init=[initial] * self._functions if changeable else [])
+        row_read = rows.read_port(domain="comb")
+        row_write = rows.write_port(granularity=1)
+        m.d.comb += [row_read.addr.eq(self.function), row_write.addr.eq(self.function)]
+        current = {byte: row_read.data[i] for i, byte in enumerate(changeable)}
+
+        # --- Accesses -----------------------------------------------------------------------------------
+        places = swapped(self._kind)
+        access = Signal.like(self.direct.access.p)
+        valid = self.legacy.access.valid | self.direct.access.valid
+        m.d.comb += access.eq(Mux(self.legacy.access.valid, self.legacy.access.p, self.direct.access.p))
+        big = self.big & self.legacy.access.valid if self._big_endian else 0
+        count = -(-self._kind.config_size // 4)
+        number = access.offset[2:]
+        selected = [Signal(name=f"dword_{i}") for i in range(count)]
+        for i, signal in enumerate(selected):
+            m.d.comb += signal.eq(valid & (number == i))
+
+        def value(byte: int):
+            if byte >= self._kind.config_size:
+                return C(0, 8)
+            return current.get(byte, C(self._image[byte], 8))
+
+        read = Signal(32)
+        for word in range(count):
+            plain = [value(4 * word + lane) for lane in range(4)]
+            other = [value(places[4 * word + lane]) if 4 * word + lane < len(places) else C(0, 8)
+                     for lane in range(4)]
+            with m.If(selected[word]):
+                for lane in range(4):
+                    shown = Mux(big, other[lane], plain[lane]) if self._big_endian else plain[lane]
+                    m.d.comb += read[8 * lane:8 * lane + 8].eq(shown)
+        m.d.comb += [self.legacy.reply.p.data.eq(read), self.direct.reply.p.data.eq(read)]
+
+        # --- Writes: restore, or the driver's bytes, or an update ---------------------------------------
+        staged = [Signal(8, name=f"staged_{byte}") for byte in changeable]
+        staged_valid = Signal(max(len(changeable), 1))
+        written = {}
+        for byte in driver:
+            at = places[byte]
+            strobe = Signal(name=f"driver_writes_{byte}")
+            plain = selected[byte // 4] & access.strobe[byte % 4]
+            other = selected[at // 4] & access.strobe[at % 4]
+            m.d.comb += strobe.eq(access.write & (Mux(big, other, plain) if self._big_endian else plain))
+            written[byte] = strobe
+        m.d.comb += self.driver_wrote.eq(Cat(*written.values()).any() if written else 0)
+        for i, byte in enumerate(changeable):
+            lane, at = byte % 4, places[byte] % 4
+            plain = access.data[8 * lane:8 * lane + 8]
+            other = access.data[8 * at:8 * at + 8]
+            with m.If(self.restore):
+                m.d.comb += [row_write.data[i].eq(initial[i]), row_write.en[i].eq(1)]
+            with m.Elif(self.apply):
+                m.d.comb += [row_write.data[i].eq(staged[i]), row_write.en[i].eq(staged_valid[i])]
+            if byte in written:
+                with m.Else():
+                    m.d.comb += [
+                        row_write.data[i].eq(Mux(big, other, plain) if self._big_endian else plain),
+                        row_write.en[i].eq(written[byte]),
+                    ]
+
+        # --- Updates ------------------------------------------------------------------------------------
+        beat = self.update.p
+        m.d.comb += self.update.ready.eq(~self.update_waiting)
+        with m.If(self.update.valid & self.update.ready):
+            m.d.sync += [self.update_waiting.eq(beat.last), self.update_function.eq(beat.function)]
+            for i, byte in enumerate(changeable):
+                with m.If((beat.offset[2:] == byte // 4) & beat.strobe[byte % 4]):
+                    m.d.sync += [staged[i].eq(beat.data[8 * (byte % 4):8 * (byte % 4) + 8]), staged_valid[i].eq(1)]
+        with m.If(self.apply):
+            m.d.sync += [self.update_waiting.eq(0), staged_valid.eq(0)]
+
+        # --- What the device hears of the driver's writes -----------------------------------------------
+        if driver:
+            pending = {byte: Signal(name=f"unreported_{byte}") for byte in driver}
+            dwords = sorted({byte // 4 for byte in driver})
+            out = self.write
+            taken = Signal(len(dwords))
+            idle = Signal()
+            # A report needs a clock in which its row stands still.
+            m.d.comb += idle.eq((~out.valid | out.ready) & ~valid & ~self.apply & ~self.restore)
+            with m.If(out.ready):
+                m.d.sync += out.valid.eq(0)
+            for n, dword in enumerate(dwords):
+                mine = [byte for byte in driver if byte // 4 == dword]
+                any_here = Cat(*(pending[byte] for byte in mine)).any()
+                m.d.comb += taken[n].eq(idle & any_here & ~taken[:n].any() if n else idle & any_here)
+                with m.If(taken[n]):
+                    m.d.sync += [
+                        out.valid.eq(1),
+                        out.p.function.eq(self.function),
+                        out.p.offset.eq(4 * dword),
+                        out.p.data.eq(Cat(value(4 * dword + lane) for lane in range(4))),
+                        out.p.strobe.eq(Cat(pending.get(4 * dword + lane, C(0, 1)) for lane in range(4))),
+                    ]
+                    for byte in mine:
+                        m.d.sync += pending[byte].eq(0)
+            for byte in driver:
+                with m.If(self.restore):
+                    m.d.sync += pending[byte].eq(0)
+                with m.Elif(written[byte]):
+                    m.d.sync += pending[byte].eq(1)
+        return m
+

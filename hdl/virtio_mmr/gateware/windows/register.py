@@ -1,0 +1,152 @@
+"""A window generated from a register table: read muxes and strobes, and no state of its own."""
+
+from collections.abc import Iterable, Mapping
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from virtio_mmr.gateware.access.interface import AccessPort
+from virtio_mmr.spec.register import Access, Effect, Present, RegisterTable
+
+#: Effects that are not a change of the register's own state; they are items by themselves.
+_ACTIONS = {Effect.KICK: "kick", Effect.REJECT: "reject"}
+
+
+def _items(table: RegisterTable) -> Iterable[tuple[str, int, int, int, Access, Present]]:
+    """Name, byte offset, lowest bit, width, access and presence of every state item of a table."""
+    for register in table:
+        name = _ACTIONS.get(register.effect) if register.access is Access.WO else register.view_of
+        if name:
+            yield name, register.offset, 0, register.width, register.access, register.present
+        else:
+            for field in register.fields:
+                if field.view_of:
+                    yield field.view_of, register.offset, field.lsb, field.width, field.access, register.present
+
+
+def item_name(view_of: str) -> str:
+    """A state item's name as a struct field: ``function.status`` becomes ``function_status``."""
+    return view_of.replace(".", "_")
+
+
+def view_layout(tables: Iterable[RegisterTable]) -> data.StructLayout:
+    """The values that windows over these tables show."""
+    return data.StructLayout({
+        item_name(name): width
+        for table in tables for name, _, _, width, access, _ in _items(table) if access is not Access.WO
+    })
+
+
+def touch_layout(tables: Iterable[RegisterTable]) -> data.StructLayout:
+    """What an access does to each item that can be written, or that a read changes.
+
+    Fields of an item: ``write`` and ``read``, a bit for each byte; ``data``, what is written.
+    """
+    return data.StructLayout({
+        item_name(name): data.StructLayout({"write": -(-width // 8), "read": -(-width // 8), "data": width})
+        for table in tables for name, _, _, width, access, _ in _items(table) if access is not Access.RO
+    })
+
+
+class RegisterWindow(wiring.Component):
+    """Shows a register table.
+
+    Bytes that no register claims, or that belong to a register that is not present, read zero and
+    ignore writes.
+
+    Parameters
+    ----------
+    table
+        What stands where.
+    view, touch
+        Layouts of the state behind the windows, from `view_layout` and `touch_layout`; they may cover
+        more tables than this one.
+
+    Members
+    -------
+    port : In(AccessPort())
+    view : In(view)
+        Values of the state items, in the clock of the access.
+    touch : Out(touch)
+        What this clock's access does; all zero without one.
+    msix_enabled : In(1)
+        Decides which registers are present.
+    """
+
+    def __init__(self, table: RegisterTable, view: data.StructLayout, touch: data.StructLayout):
+        self._table = table
+        super().__init__({
+            "port": In(AccessPort()),
+            "view": In(view),
+            "touch": Out(touch),
+            "msix_enabled": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        access, reply = self.port.access, self.port.reply
+        bits = max((self._table.size - 1).bit_length(), 2)
+        inside = access.p.offset[bits:] == 0
+        number = access.p.offset[2:bits] if bits > 2 else 0
+
+        words: dict[int, list] = {}
+        for register in self._table:
+            constant = 0 if register.view_of else register.reset | sum(
+                field.reset << field.lsb for field in register.fields if not field.view_of)
+            for i in range(register.width):
+                at = register.offset * 8 + i
+                words.setdefault(at // 32, [0] * 32)[at % 32] = constant >> i & 1
+        for name, offset, lsb, width, kind, present in _items(self._table):
+            shown = 1 if present is Present.ALWAYS else self.msix_enabled
+            start = offset * 8 + lsb
+            value = self.view[item_name(name)] if kind is not Access.WO else None
+            for i in range(width):
+                at = start + i
+                words.setdefault(at // 32, [0] * 32)
+                words[at // 32][at % 32] = 0 if value is None else value[i] & shown
+            if kind is Access.RO:
+                continue
+            touch = self.touch[item_name(name)]
+            here = Signal(name=f"at_{item_name(name)}")
+            m.d.comb += here.eq(access.valid & inside & (number == start // 32) & shown)
+            lanes = range(start // 8 % 4, (start + width - 1) // 8 % 4 + 1)
+            strobes = Cat(access.p.strobe[lane] & here for lane in lanes)
+            with m.If(access.p.write):
+                m.d.comb += touch.write.eq(strobes)
+            with m.Else():
+                m.d.comb += touch.read.eq(strobes)
+            m.d.comb += touch.data.eq(access.p.data[start % 32:start % 32 + width])
+
+        m.d.comb += reply.valid.eq(access.valid)
+        with m.If(inside):
+            with m.Switch(number):
+                for word, values in sorted(words.items()):
+                    if any(not isinstance(value, int) or value for value in values):
+                        with m.Case(word):
+                            m.d.comb += reply.p.data.eq(Cat(*values))
+        return m
+
+
+def merge(m: Module, target, sources: Iterable) -> None:
+    """Drive *target* with what whichever window is accessed does; at most one is, in any clock."""
+    layout: Mapping[str, data.Field] = dict(target.shape())
+    for name in layout:
+        for part in ("write", "read"):
+            m.d.comb += getattr(target[name], part).eq(_any(getattr(source[name], part) for source in sources))
+        m.d.comb += target[name].data.eq(_pick(sources, name))
+
+
+def _any(values):
+    total = 0
+    for value in values:
+        total = value | total
+    return total
+
+
+def _pick(sources, name):
+    """The data of the source that writes; the first one's if none does."""
+    total = sources[0][name].data
+    for source in sources[1:]:
+        total = Mux(source[name].write.any(), source[name].data, total)
+    return total
