@@ -1,0 +1,125 @@
+"""Configuration space of a function, as its driver reads and writes it.
+
+What is writable comes from `virtio_mmr.layout.place`; what hardware watches is found by the names in
+``view_of`` of the registers and fields (``control.…``, ``event.…``, ``live.…``).
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from virtio_mmr.config.device import DeviceConfig
+from virtio_mmr.layout import place
+from virtio_mmr.spec.configuration import SPACE_SIZE
+from virtio_mmr.spec.register import Register
+
+#: Power states that a function has; others are not taken.
+D0, D3HOT = 0, 3
+
+#: The data bits that byte enables select, by byte enables.
+LANES = tuple(sum(0xFF << 8 * lane for lane in range(4) if be >> lane & 1) for be in range(16))
+
+
+@dataclass(frozen=True)
+class Bits:
+    """A field's place: bits of a dword of configuration space."""
+
+    #: Index of the dword.
+    dword: int
+    lsb: int
+    width: int
+
+    @property
+    def mask(self) -> int:
+        """The field's bits inside the dword."""
+        return ((1 << self.width) - 1) << self.lsb
+
+
+def _bits_by_view(registers: tuple[Register, ...]) -> dict[str, Bits]:
+    """Every register or field that stands for state, by the state's name."""
+    found = {}
+    for register in registers:
+        base = 8 * (register.offset % 4)
+        if register.view_of:
+            found[register.view_of] = Bits(register.offset // 4, base, register.width)
+        for part in register.fields:
+            if part.view_of:
+                found[part.view_of] = Bits(register.offset // 4, base + part.lsb, part.width)
+    return found
+
+
+def _dwords(image: bytes) -> list[int]:
+    return [int.from_bytes(image[at:at + 4], "little") for at in range(0, SPACE_SIZE, 4)]
+
+
+class ConfigurationSpaceModel:
+    """4096 bytes with their write rules."""
+
+    def __init__(self, config: DeviceConfig):
+        self.layout = place(config)
+        self._views = _bits_by_view(self.layout.registers)
+        self._reset = _dwords(self.layout.reset_image())
+        self._writable = _dwords(self.layout.write_mask())
+        self._clearable = _dwords(self.layout.write_clear_mask())
+        self.dwords = list(self._reset)
+
+    def reset(self) -> None:
+        """Every register returns to its value after reset."""
+        self.dwords = list(self._reset)
+
+    def get(self, view: str) -> int:
+        """The field that stands for the state *view*; 0 if this function has none."""
+        bits = self._views.get(view)
+        return 0 if bits is None else (self.dwords[bits.dword] & bits.mask) >> bits.lsb
+
+    def base_address(self, index: int, wide: bool) -> int:
+        """Where BAR *index* stands; *wide*: it goes on in the next register."""
+        def part(register: int) -> int:
+            bits = self._views.get(f"control.bar{register}")
+            return 0 if bits is None else self.dwords[bits.dword] & bits.mask
+
+        return part(index) | (part(index + 1) << 32 if wide else 0)
+
+    def set_event(self, view: str) -> None:
+        """Set the sticky bit *view*."""
+        bits = self._views[view]
+        self.dwords[bits.dword] |= bits.mask
+
+    def read(self, offset: int, strobe: int, live: Mapping[str, bool]) -> int:
+        """The enabled bytes of the dword at *offset*, zero in the others.
+
+        Bits that are not stored here but live elsewhere are given in *live*, by view.
+        """
+        value = self.dwords[offset // 4]
+        for view, state in live.items():
+            bits = self._views[view]
+            if state and bits.dword == offset // 4:
+                value |= bits.mask
+        return value & LANES[strobe]
+
+    def write(self, offset: int, data: int, strobe: int) -> bool:
+        """Write the enabled bytes of the dword at *offset*.
+
+        True means that the write starts a function level reset; then nothing of it is applied.
+        """
+        dword = offset // 4
+        enabled = LANES[strobe]
+        initiate = self._views["control.initiate_reset"]
+        if initiate.dword == dword and data & enabled & initiate.mask:
+            return True
+
+        writable = self._writable[dword] & enabled
+        power = self._views["control.power_state"]
+        if power.dword == dword and (data & power.mask) >> power.lsb not in (D0, D3HOT):
+            writable &= ~power.mask
+        cleared = data & enabled & self._clearable[dword]
+        self.dwords[dword] = (self.dwords[dword] & ~writable | data & writable) & ~cleared
+        return False
+
+    def image(self, live: Mapping[str, bool]) -> bytes:
+        """All 4096 bytes as they read now."""
+        dwords = list(self.dwords)
+        for view, state in live.items():
+            bits = self._views[view]
+            dwords[bits.dword] |= bits.mask if state else 0
+        return struct.pack(f"<{len(dwords)}I", *dwords)

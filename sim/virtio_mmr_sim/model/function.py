@@ -1,0 +1,453 @@
+"""The state of one function, what drivers and back end do to it, and what it tells the back end.
+
+Windows (`virtio_mmr_sim.model.windows`) are views of this state and hold none of their own. Every
+event toward the back end is a pending mark here; its payload is the state at the moment of delivery,
+so changes that the back end did not yet hear of melt into one.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from virtio_mmr.config.device import DeviceConfig
+from virtio_mmr.spec.control import BadState
+from virtio_mmr.spec.device_types import DeviceType, Owner
+from virtio_mmr.spec.legacy import NO_VECTOR, PAGE_SHIFT, available_ring_offset, used_ring_offset
+from virtio_mmr.spec.status import Isr, Status
+
+from .events import STREAMS, DriverEvent, Event, QueueChange, ResetCause
+
+#: Epochs count modulo this.
+EPOCHS = 4
+
+#: Faults that a back end may report; the number is the bit of BADSTATE.
+FAULTS = frozenset({1, 2, 3})
+
+#: Order in which driver updates are delivered.
+DRIVER_UPDATES = ("driver_ok", "features", "gate")
+
+
+@dataclass
+class Queue:
+    """One queue as the driver set it up. It runs while its page is not zero."""
+
+    size: int
+    page: int = 0
+    vector: int = NO_VECTOR
+    #: The back end has not heard of the latest change.
+    changed: bool = False
+    #: The back end has not heard of the latest notification.
+    notified: bool = False
+
+    @property
+    def enabled(self) -> bool:
+        return self.page != 0
+
+
+@dataclass
+class Fence:
+    """Resets as the back end sees them: a request with an epoch, and its acknowledgement."""
+
+    epoch: int = 0
+    #: A request waits to be accepted by the back end.
+    requested: bool = False
+    #: The back end has not acknowledged the current epoch.
+    outstanding: bool = False
+    cause: ResetCause = ResetCause.STATUS
+
+    def start(self, cause: ResetCause) -> None:
+        """A request that still waits is reused; otherwise a new epoch begins."""
+        if not self.requested:
+            self.epoch = (self.epoch + 1) % EPOCHS
+        self.requested = True
+        self.outstanding = True
+        self.cause = cause
+
+
+@dataclass
+class Control:
+    """What configuration space says about the function."""
+
+    bus_master: bool = False
+    d0: bool = True
+    msix_enabled: bool = False
+
+
+@dataclass(frozen=True)
+class ConfigBeat:
+    """One dword of a configuration update by the device."""
+
+    offset: int
+    data: int
+    strobe: int
+
+
+def owners(kind: DeviceType) -> tuple[Owner, ...]:
+    """Who may change each byte of the device configuration."""
+    found = [Owner.FIXED] * kind.config_size
+    for part in kind.config:
+        for index in range(part.offset, part.offset + part.size):
+            found[index] = part.owner
+    return tuple(found)
+
+
+@dataclass
+class Driver:
+    """Virtio state that a reset by status clears."""
+
+    #: The driver's part of device status.
+    status: int = 0
+    needs_reset: bool = False
+    features: int = 0
+    queue_select: int = 0
+    isr: int = 0
+    config_vector: int = NO_VECTOR
+    #: The policy was judged since the last reset.
+    judged: bool = False
+    #: Driver updates that the back end has not heard of.
+    updates: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Hypervisor:
+    """State of the control page; survives a reset by status."""
+
+    big_endian: bool = False
+    badstate: int = 0
+    required: int = 0
+    forbidden: int = 0
+    gate: bool = True
+
+
+class FunctionModel:
+    """Function 0 of a device."""
+
+    def __init__(self, config: DeviceConfig, number: int = 0):
+        self.config = config
+        self.number = number
+        self.owners = owners(config.kind)
+        self.control = Control()
+        self.fence = Fence()
+        self.generation = 0
+        #: Bytes of device configuration that the driver wrote and the back end has not heard of.
+        self.config_written: set[int] = set()
+        self._staged: list[ConfigBeat] = []
+        self._take_reset_values()
+
+    def _take_reset_values(self) -> None:
+        self._reset_driver()
+        self.hypervisor = Hypervisor(gate=self.config.control is None or self.config.control.gate_open)
+        self.device_config = bytearray(self.config.config_image)
+        self.config_written.clear()
+
+    def _reset_driver(self) -> None:
+        self.driver = Driver()
+        self.queues = [Queue(size) for size in self.config.queues]
+
+    # What the driver sees and does
+
+    @property
+    def status(self) -> int:
+        """Device status as it reads."""
+        return self.driver.status | (Status.DEVICE_NEEDS_RESET if self.driver.needs_reset else 0)
+
+    @property
+    def offered(self) -> int:
+        """Feature bits that the driver is shown."""
+        return self.config.features & ~self.hypervisor.forbidden
+
+    @property
+    def interrupt_status(self) -> bool:
+        """Interrupt Status of the configuration header."""
+        return self.driver.isr != 0 and not self.control.msix_enabled
+
+    @property
+    def selected(self) -> Queue | None:
+        """The queue that the banked registers show; None if it does not exist."""
+        return self._queue(self.driver.queue_select)
+
+    def _queue(self, index: int) -> Queue | None:
+        return self.queues[index] if index < len(self.queues) else None
+
+    def read_isr(self) -> int:
+        """ISR, which the read clears."""
+        value, self.driver.isr = self.driver.isr, 0
+        return value
+
+    def write_features(self, merged: int, written: int) -> None:
+        """The driver accepts *merged*; *written* are the bits of the bytes that it wrote itself."""
+        if self.driver.status & Status.FEATURES_OK:
+            return
+        self.driver.features = merged & self.offered
+        self.driver.updates.add("features")
+        if written & self.hypervisor.forbidden:
+            self.stop(BadState.POLICY)
+
+    def write_page(self, page: int) -> None:
+        """Load or stop the selected queue."""
+        queue = self.selected
+        if queue is None:
+            return
+        if page != 0:
+            queue.page = page
+            queue.changed = True
+        elif queue.enabled:
+            queue.page = 0
+            queue.changed = True
+            queue.notified = False
+
+    def write_vector(self, value: int) -> int:
+        """What a vector register stores when *value* is written."""
+        return value if value < self.config.msix_vectors else NO_VECTOR
+
+    def notify(self, index: int) -> None:
+        """The driver says that queue *index* has new buffers."""
+        queue = self._queue(index)
+        if queue is None or not queue.enabled:
+            return
+        queue.notified = True
+        if not self.driver.judged:
+            self._judge()
+
+    def write_status(self, value: int) -> None:
+        """Zero resets; anything else is stored, except the bit that is the device's."""
+        if value == 0:
+            self._reset_by_status()
+            return
+        before = self.driver.status
+        self.driver.status = value & ~Status.DEVICE_NEEDS_RESET
+        if self.driver.status & ~before & Status.DRIVER_OK:
+            self.driver.updates.add("driver_ok")
+            self._judge()
+            if self.hypervisor.badstate:
+                self._need_reset()
+
+    def write_config(self, written: dict[int, int]) -> None:
+        """Bytes of device configuration, by their place in the image; only the driver's own are taken."""
+        taken = {
+            index: value for index, value in written.items()
+            if self._owner(index) is Owner.DRIVER
+        }
+        for index, value in taken.items():
+            self.device_config[index] = value
+        if taken:
+            self.config_written |= taken.keys()
+            self._changed()
+
+    # What the hypervisor does
+
+    def write_gate(self, gate: bool) -> None:
+        """Open or close the way for DMA requests and queue interrupts."""
+        if gate != self.hypervisor.gate:
+            self.hypervisor.gate = gate
+            self.driver.updates.add("gate")
+
+    def stop(self, cause: BadState) -> None:
+        """Enter a bad state: no DMA and no queue interrupt until it is cleared."""
+        self.hypervisor.badstate |= cause
+        if self.driver.status:
+            self._need_reset()
+        self.fence.start(ResetCause.BAD_STATE)
+
+    def set_msix_enabled(self, enabled: bool) -> None:
+        """MSI-X Enable moves the device configuration in the legacy window."""
+        if enabled != self.control.msix_enabled:
+            self.control.msix_enabled = enabled
+            self._changed()
+
+    # Inner workings
+
+    def _owner(self, index: int) -> Owner:
+        """Who may change a byte of the device configuration; nobody, where there is none."""
+        return self.owners[index] if index < len(self.owners) else Owner.FIXED
+
+    def _row(self, queue: int) -> int:
+        """Index of a queue among the queues of all functions."""
+        return self.number * len(self.queues) + queue
+
+    def _changed(self) -> None:
+        self.generation = (self.generation + 1) & 0xFFFF_FFFF
+
+    def _need_reset(self) -> None:
+        """Set DEVICE_NEEDS_RESET and raise a configuration interrupt."""
+        if not self.driver.needs_reset:
+            self.driver.needs_reset = True
+            self._changed()
+        self.driver.isr |= Isr.CONFIG
+
+    def _judge(self) -> None:
+        """Compare what the driver accepted with what the hypervisor requires."""
+        self.driver.judged = True
+        if self.hypervisor.required & ~self.driver.features:
+            self.stop(BadState.POLICY)
+
+    def _reset_by_status(self) -> None:
+        if self.driver.needs_reset:
+            self._changed()
+        self._reset_driver()
+        self.fence.start(ResetCause.STATUS)
+
+    def function_level_reset(self) -> None:
+        """Everything but the epoch and the generation returns to its value after reset."""
+        self._take_reset_values()
+        self.control = Control()
+        self._changed()
+        self.fence.start(ResetCause.FLR)
+
+    # What the back end does
+
+    def _heeds(self, epoch: int) -> bool:
+        """Causes and faults count only in their own epoch, and only after the reset is acknowledged."""
+        return epoch == self.fence.epoch and not self.fence.outstanding
+
+    def interrupt_cause(self, epoch: int, config_change: bool) -> None:
+        """The device used a buffer, or changed its configuration."""
+        if not self._heeds(epoch):
+            return
+        if config_change:
+            self.driver.isr |= Isr.CONFIG
+        elif not self.hypervisor.badstate:
+            self.driver.isr |= Isr.QUEUE
+
+    def fault(self, epoch: int, cause: int) -> None:
+        """The device cannot go on."""
+        if self._heeds(epoch) and cause in FAULTS:
+            self.stop(BadState(1 << cause))
+
+    def config_update(self, offset: int, data: int, strobe: int, last: bool) -> None:
+        """The device changes its configuration; beats are applied together at the last one."""
+        self._staged.append(ConfigBeat(offset & ~3, data, strobe))
+        if not last:
+            return
+        for beat in self._staged:
+            for lane in range(4):
+                if beat.strobe >> lane & 1 and self._owner(beat.offset + lane) is not Owner.FIXED:
+                    self.device_config[beat.offset + lane] = beat.data >> 8 * lane & 0xFF
+        self._staged.clear()
+        self._changed()
+
+    def reset_done(self, epoch: int) -> None:
+        """The back end is ready for the epoch."""
+        if epoch == self.fence.epoch:
+            self.fence.outstanding = False
+
+    # What the back end is told
+
+    def take(self, accept: Collection[str] = STREAMS) -> Event | None:
+        """The next event on one of the streams *accept*, which is then no longer pending."""
+        for stream, deliver in (
+            ("reset_request", self._take_reset_request),
+            ("driver_update", self._take_driver_update),
+            ("queue_update", self._take_queue_update),
+            ("config_write", self._take_config_write),
+            ("notification", self._take_notification),
+        ):
+            if stream in accept:
+                fields = deliver()
+                if fields is not None:
+                    return stream, {"function": self.number, **fields}
+        return None
+
+    def _take_reset_request(self) -> dict[str, int] | None:
+        if not self.fence.requested:
+            return None
+        self.fence.requested = False
+        return {"epoch": self.fence.epoch, "cause": self.fence.cause}
+
+    def _take_driver_update(self) -> dict[str, int] | None:
+        if self.fence.outstanding:
+            return None
+        for name in DRIVER_UPDATES:
+            if name in self.driver.updates:
+                self.driver.updates.remove(name)
+                return {
+                    "event": self._driver_event(name),
+                    "epoch": self.fence.epoch,
+                    "features": self.driver.features,
+                    "legacy": 1,
+                    "big_endian": int(self.hypervisor.big_endian),
+                    "driver_ok": int(self.driver.status & Status.DRIVER_OK != 0),
+                }
+        return None
+
+    def _driver_event(self, name: str) -> DriverEvent:
+        if name == "driver_ok":
+            return DriverEvent.DRIVER_OK
+        if name == "features":
+            return DriverEvent.FEATURES
+        return DriverEvent.GATE_OPEN if self.hypervisor.gate else DriverEvent.GATE_CLOSE
+
+    def _take_queue_update(self) -> dict[str, int] | None:
+        """Queues in ascending order; which goes first is not part of the contract."""
+        if self.fence.outstanding:
+            return None
+        for index, queue in enumerate(self.queues):
+            if queue.changed:
+                queue.changed = False
+                base = queue.page << PAGE_SHIFT
+                return {
+                    "queue": index,
+                    "row": self._row(index),
+                    "change": QueueChange.ENABLE if queue.enabled else QueueChange.DISABLE,
+                    "size": queue.size,
+                    "descriptors": base,
+                    "available": base + available_ring_offset(queue.size) if queue.enabled else 0,
+                    "used": base + used_ring_offset(queue.size) if queue.enabled else 0,
+                    "first_available": 0,
+                    "first_used": 0,
+                    "vector_valid": int(queue.vector != NO_VECTOR),
+                }
+        return None
+
+    def _take_config_write(self) -> dict[str, int] | None:
+        """Dwords in ascending order, with the bytes as they are now and zero in the lanes not written."""
+        if not self.config_written:
+            return None
+        offset = min(self.config_written) & ~3
+        lanes = [lane for lane in range(4) if offset + lane in self.config_written]
+        self.config_written -= {offset + lane for lane in lanes}
+        return {
+            "offset": offset,
+            "data": sum(self.device_config[offset + lane] << 8 * lane for lane in lanes),
+            "strobe": sum(1 << lane for lane in lanes),
+        }
+
+    def _take_notification(self) -> dict[str, int] | None:
+        """Queues in ascending order; which goes first is not part of the contract."""
+        open_ = self.control.bus_master and self.control.d0 and self.hypervisor.gate
+        if not open_ or self.hypervisor.badstate or self.fence.outstanding or self.driver.updates:
+            return None
+        for index, queue in enumerate(self.queues):
+            if queue.notified and not queue.changed:
+                queue.notified = False
+                return {"queue": index, "row": self._row(index), "extra": 0, "legacy": 1}
+        return None
+
+    def state(self) -> dict[str, int | bytes]:
+        """Everything that can be observed from outside, and what is pending."""
+        driver, hypervisor, fence = self.driver, self.hypervisor, self.fence
+        found: dict[str, int | bytes] = {
+            "device_status": self.status,
+            "driver_features": driver.features,
+            "queue_select": driver.queue_select,
+            "isr_status": driver.isr,
+            "config_vector": driver.config_vector,
+            "generation": self.generation,
+            "endian": int(hypervisor.big_endian),
+            "badstate": hypervisor.badstate,
+            "required": hypervisor.required,
+            "forbidden": hypervisor.forbidden,
+            "gate": int(hypervisor.gate),
+            "device_config": bytes(self.device_config),
+            "epoch": fence.epoch,
+            "reset_outstanding": int(fence.outstanding),
+            "pending.reset_request": int(fence.requested),
+            "pending.config_write": sum(1 << index for index in self.config_written),
+        }
+        for name in DRIVER_UPDATES:
+            found[f"pending.driver_update.{name}"] = int(name in driver.updates)
+        for index, queue in enumerate(self.queues):
+            found[f"queue{index}.page"] = queue.page
+            found[f"queue{index}.vector"] = queue.vector
+            found[f"pending.queue_update.{index}"] = int(queue.changed)
+            found[f"pending.notification.{index}"] = int(queue.notified)
+        return found
