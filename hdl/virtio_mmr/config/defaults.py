@@ -69,9 +69,7 @@ def bars(kind: DeviceType, identity: Identity, vectors: int, *, control: bool) -
     msix.
     """
     if identity is Identity.LEGACY_IO:
-        ports = Bar(
-            index=0, kind=BarKind.IO, regions=(Region(space=Space.LEGACY, offset=0, size=legacy_size(kind)),)
-        )
+        ports = Bar(index=0, kind=BarKind.IO, regions=(Region(space=Space.LEGACY, offset=0, size=legacy_size(kind)),))
         memory = _pages([Space.CONTROL] if control else [], vectors)
         return (ports, Bar(index=1, kind=BarKind.MEMORY32, regions=memory)) if memory else (ports,)
 

@@ -36,6 +36,10 @@ class ConfigError(ValueError):
         return f"{self.value:#x}" if is_bytes and isinstance(self.value, int) else spell(self.value)
 
 
+class UnreadableError(ConfigError):
+    """A file that cannot be read, or is not text: the question itself is wrong."""
+
+
 def spell(value: object) -> str:
     """*value* as TOML writes it."""
     if isinstance(value, bool):

@@ -10,7 +10,7 @@ from virtio_mmr.spec.features import UNUSED_BIT, TransportFeature
 
 from . import defaults, rules
 from .device import Bar, BarKind, Control, Datapath, DeviceConfig, Identity, Region, Space
-from .errors import ConfigError
+from .errors import ConfigError, UnreadableError
 from .table import Table, alternatives, integer, suggestion
 
 #: The version of the file's layout that this loader reads.
@@ -56,7 +56,7 @@ def load(path: str | Path) -> DeviceConfig:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(
+        raise UnreadableError(
             "",
             None,
             f"cannot be read ({error.strerror})",
@@ -64,7 +64,7 @@ def load(path: str | Path) -> DeviceConfig:
             str(path),
         ) from None
     except UnicodeDecodeError:
-        raise ConfigError(
+        raise UnreadableError(
             "",
             None,
             "is not text in UTF-8",
@@ -118,11 +118,7 @@ def _device(top: Table) -> DeviceConfig:
 
     given = _bars(top.get("bars")) if "bars" in top else None
     vectors = _vectors(top.section("interrupts", ("msix_vectors", "intx")), queues, given)
-    bars = (
-        given
-        if given is not None
-        else defaults.bars(kind, identity, vectors, control=wants_control is not False)
-    )
+    bars = given if given is not None else defaults.bars(kind, identity, vectors, control=wants_control is not False)
     if wants_control is None:
         wants_control = any(region.space is Space.CONTROL for bar in bars for region in bar.regions)
 
@@ -135,7 +131,7 @@ def _device(top: Table) -> DeviceConfig:
         queues=queues,
         msix_vectors=vectors,
         bars=bars,
-        config_image=_image(top.section("config", _field_names(kind)), kind, queues, features),
+        config_image=_image(top.section("config", field_names(kind)), kind, queues, features),
         mmr_capabilities=MMR_LAYOUTS if layouts is None else layouts,
         mmr_explicit=layouts is not None,
         control=_control(top, identity, wants_control),
@@ -182,9 +178,7 @@ def _features(table: Table, kind: DeviceType) -> int:
         seen.add(name)
         bit = kind.features.get(name, transport.get(name))
         if name in _UNUSED_NAMES:
-            raise ConfigError(
-                path, name, f"bit {UNUSED_BIT} must not be negotiated and is never offered", "remove it"
-            )
+            raise ConfigError(path, name, f"bit {UNUSED_BIT} must not be negotiated and is never offered", "remove it")
         if bit is None:
             raise _unknown_feature(path, name, kind, transport)
         if bit >= 32:
@@ -208,9 +202,7 @@ def _unknown_feature(path: str, name: str, kind: DeviceType, transport: Mapping[
 
 def _queues(table: Table, kind: DeviceType) -> tuple[int, ...]:
     sizes = table.array("sizes", defaults.QUEUES[kind.name])
-    return tuple(
-        integer(f"queues.sizes[{index}]", size, 1, rules.MOST_QUEUE_SIZE) for index, size in enumerate(sizes)
-    )
+    return tuple(integer(f"queues.sizes[{index}]", size, 1, rules.MOST_QUEUE_SIZE) for index, size in enumerate(sizes))
 
 
 def _vectors(table: Table, queues: tuple[int, ...], given: tuple[Bar, ...] | None) -> int:
@@ -236,8 +228,7 @@ def _bar(index: int, value: object) -> Bar:
         index=index,
         kind=BarKind(table.choice("kind", "memory64", [kind.value for kind in BarKind])),
         regions=tuple(
-            _region(f"{path}.regions[{place}]", region)
-            for place, region in enumerate(table.array("regions", ()))
+            _region(f"{path}.regions[{place}]", region) for place, region in enumerate(table.array("regions", ()))
         ),
         prefetchable=table.boolean("prefetchable", False),
         size=table.integer("size", 0, 0, _MOST_OFFSET),
@@ -257,9 +248,7 @@ def _region(path: str, value: object) -> Region:
         )
     space = table.choice("space", "legacy", [known.value for known in Space])
     if "stride" in table:
-        raise ConfigError(
-            f"{path}.stride", table.get("stride"), 'only "notify" regions have a stride', "remove it"
-        )
+        raise ConfigError(f"{path}.stride", table.get("stride"), 'only "notify" regions have a stride', "remove it")
     table.require("offset", "0x1000")
     table.require("size", "0x1000")
     return Region(
@@ -269,7 +258,8 @@ def _region(path: str, value: object) -> Region:
     )
 
 
-def _field_names(kind: DeviceType) -> list[str]:
+def field_names(kind: DeviceType) -> list[str]:
+    """Names of the fields of the device configuration that a device file may set."""
     return [field.name for field in kind.config if not field.name.startswith("unused")]
 
 

@@ -75,11 +75,7 @@ def _of_fields(config: DeviceConfig) -> list[str]:
         if field.feature is None:
             continue
         value = field_value(config, field.name)
-        if (
-            value not in (0, field.reset)
-            and not offers(config, field.feature)
-            and not _is_default(field.name)
-        ):
+        if value not in (0, field.reset) and not offers(config, field.feature) and not _is_default(field.name):
             found.append(f"config.{field.name}: drivers do not look at it unless {field.feature} is offered.")
     return found
 
@@ -91,7 +87,5 @@ def _is_default(name: str) -> bool:
 
 def _of_control(config: DeviceConfig) -> list[str]:
     if config.control is None:
-        return [
-            "capabilities.control = false: nobody can refuse a driver, hold DMA back or set the byte order."
-        ]
+        return ["capabilities.control = false: nobody can refuse a driver, hold DMA back or set the byte order."]
     return []

@@ -93,9 +93,7 @@ def _check_datapath(config: DeviceConfig) -> None:
         ("max_payload", config.datapath.max_payload, PAYLOADS),
     ):
         if value not in allowed:
-            raise ConfigError(
-                f"datapath.{key}", value, f"must be {alternatives(allowed)}", f"write {key} = 128"
-            )
+            raise ConfigError(f"datapath.{key}", value, f"must be {alternatives(allowed)}", f"write {key} = 128")
 
 
 def _check_control(config: DeviceConfig) -> None:
@@ -105,8 +103,7 @@ def _check_control(config: DeviceConfig) -> None:
             "capabilities.control",
             True,
             "no BAR has a region for the control page",
-            'add { space = "control", offset = 0x1000, size = 0x1000 } to a memory BAR, '
-            "or write control = false",
+            'add { space = "control", offset = 0x1000, size = 0x1000 } to a memory BAR, or write control = false',
         )
     if config.control is None and found is not None:
         bar, region = found

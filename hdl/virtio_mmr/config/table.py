@@ -59,18 +59,14 @@ class Table:
         """True or false."""
         value = self._values.get(key, default)
         if not isinstance(value, bool):
-            raise ConfigError(
-                self.key(key), value, "must be true or false", f"write {key} = true or {key} = false"
-            )
+            raise ConfigError(self.key(key), value, "must be true or false", f"write {key} = true or {key} = false")
         return value
 
     def string(self, key: str, default: str) -> str:
         """A string."""
         value = self._values.get(key, default)
         if not isinstance(value, str):
-            raise ConfigError(
-                self.key(key), value, "a string is expected here", f"write {key} = {spell(default)}"
-            )
+            raise ConfigError(self.key(key), value, "a string is expected here", f"write {key} = {spell(default)}")
         return value
 
     def choice(self, key: str, default: str, options: Collection[str]) -> str:
@@ -98,9 +94,7 @@ class Table:
 def integer(path: str, value: object, least: int, most: int) -> int:
     """*value* if it is a whole number from *least* to *most*."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(
-            path, value, "a whole number is expected here", f"write a number from {least} to {most}"
-        )
+        raise ConfigError(path, value, "a whole number is expected here", f"write a number from {least} to {most}")
     if not least <= value <= most:
         raise ConfigError(
             path,

@@ -1,0 +1,54 @@
+"""A device as a device file in which nothing is left out."""
+
+from virtio_mmr.config.device import Bar, DeviceConfig
+from virtio_mmr.config.errors import spell
+from virtio_mmr.config.loader import field_names
+
+from .windows import device_features
+
+
+def completed(config: DeviceConfig) -> str:
+    """Text that `virtio_mmr.config.loads` turns back into *config*."""
+    mmr = spell(config.mmr_capabilities) if config.mmr_explicit else '"auto"'
+    sections = [
+        "schema = 1\n",
+        f"[device]\nkind = {spell(config.kind.name)}\nidentity = {spell(config.identity.value)}\n"
+        f"profile = {spell(config.profile)}\nrevision = {config.revision}\nserial = {config.serial}\n",
+        f"[features]\noffer = {spell(list(device_features(config)))}\n",
+        f"[queues]\nsizes = {spell(config.queues)}\n",
+        f"[interrupts]\nmsix_vectors = {config.msix_vectors}\nintx = {spell(config.intx)}\n",
+        *(_bar(bar) for bar in config.bars),
+        "[config]\n" + "".join(_field(config, name) for name in field_names(config.kind)),
+        f"[capabilities]\nmmr = {mmr}\ncontrol = {spell(config.control is not None)}\n",
+    ]
+    if config.control is not None:
+        sections.append(
+            f"[control]\nbig_endian = {spell(config.control.big_endian)}\n"
+            f"gate_open = {spell(config.control.gate_open)}\n"
+        )
+    datapath = config.datapath
+    sections.append(
+        f"[datapath]\nwidth = {datapath.width}\nadapter = {spell(datapath.adapter)}\n"
+        f"max_payload = {datapath.max_payload}\n"
+        f"check_byte_enables = {spell(datapath.check_byte_enables)}\n"
+        f"strict_64bit = {spell(datapath.strict_64bit)}\n"
+    )
+    return "\n".join(sections)
+
+
+def _bar(bar: Bar) -> str:
+    regions = "".join(
+        f'    {{ space = "{region.space.value}", offset = {region.offset:#x}, size = {region.size:#x} }},\n'
+        for region in bar.regions
+    )
+    return (
+        f"[bars.{bar.index}]\nkind = {spell(bar.kind.value)}\nprefetchable = {spell(bar.prefetchable)}\n"
+        f"size = {bar.size:#x}\nregions = [\n{regions}]\n"
+    )
+
+
+def _field(config: DeviceConfig, name: str) -> str:
+    field = config.kind.field(name)
+    contents = config.config_image[field.offset : field.offset + field.size]
+    value: object = contents.hex(":") if field.count > 1 else int.from_bytes(contents, "little")
+    return f"{field.name} = {spell(value)}\n"

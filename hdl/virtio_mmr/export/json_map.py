@@ -1,0 +1,141 @@
+"""The whole device as JSON: identity, BARs, windows with registers, configuration space."""
+
+import json
+
+from virtio_mmr.config.device import DeviceConfig
+from virtio_mmr.layout import ConfigurationSpace
+from virtio_mmr.layout.space import reset_value
+from virtio_mmr.spec import legacy
+from virtio_mmr.spec.device_types import ConfigField
+from virtio_mmr.spec.register import Register, RegisterTable
+
+from .windows import device_features, windows
+
+#: Version of this layout; counts up when a key changes its meaning or goes.
+VERSION = 1
+
+
+def device_map(config: DeviceConfig, space: ConfigurationSpace) -> dict[str, object]:
+    """The device as plain lists, dictionaries, strings and numbers; sizes and offsets are bytes."""
+    return {
+        "version": VERSION,
+        "device": {
+            "kind": config.kind.name,
+            "identity": config.identity.value,
+            "profile": config.profile,
+            "vendor_id": config.vendor_id,
+            "device_id": config.device_id,
+            "subsystem_id": config.kind.virtio_id,
+            "revision": config.revision,
+            "class_code": config.kind.class_code,
+            "serial": config.serial,
+        },
+        "features": {"offered": config.features, "bits": device_features(config)},
+        "queues": list(config.queues),
+        "interrupts": {"msix_vectors": config.msix_vectors, "intx": config.intx},
+        "bars": [
+            {
+                "index": bar.index,
+                "kind": bar.kind.value,
+                "prefetchable": bar.prefetchable,
+                "size": bar.decoded_size,
+                "regions": [
+                    {"space": region.space.value, "offset": region.offset, "size": region.size}
+                    for region in bar.regions
+                ],
+            }
+            for bar in config.bars
+        ],
+        "windows": [
+            {
+                "name": window.name,
+                "bar": window.bar.index,
+                "offset": window.region.offset,
+                "size": window.region.size,
+                "registers": table_map(window.table) if window.table else [],
+            }
+            for window in windows(config)
+        ],
+        "config": {
+            "legacy_offset": legacy.CONFIG_OFFSET[False],
+            "legacy_offset_with_msix": legacy.CONFIG_OFFSET[True],
+            "image": config.config_image.hex(),
+            "fields": [field_map(field) for field in config.kind.config],
+        },
+        "control": (
+            None
+            if config.control is None
+            else {"big_endian": config.control.big_endian, "gate_open": config.control.gate_open}
+        ),
+        "datapath": {
+            "width": config.datapath.width,
+            "adapter": config.datapath.adapter,
+            "max_payload": config.datapath.max_payload,
+            "check_byte_enables": config.datapath.check_byte_enables,
+            "strict_64bit": config.datapath.strict_64bit,
+        },
+        "capabilities": [
+            {
+                "name": capability.name,
+                "kind": capability.kind,
+                "id": capability.id,
+                "offset": capability.offset,
+                "size": capability.size,
+            }
+            for capability in space.capabilities
+        ],
+        "left_out": [{"name": name, "why": why} for name, why in space.left_out],
+        "configuration": [register_map(register) for register in space.registers],
+    }
+
+
+def device_json(config: DeviceConfig, space: ConfigurationSpace) -> str:
+    """`device_map` as text."""
+    return json.dumps(device_map(config, space), indent=2) + "\n"
+
+
+def table_map(table: RegisterTable) -> list[dict[str, object]]:
+    """The registers of a window."""
+    return [register_map(register) for register in table]
+
+
+def register_map(register: Register) -> dict[str, object]:
+    """One register; keys that say nothing are left out."""
+    described: dict[str, object] = {
+        "name": register.name,
+        "offset": register.offset,
+        "width": register.width,
+        "access": register.access.value,
+        "reset": reset_value(register),
+        "present": register.present.value,
+        "banked_by": register.banked_by,
+        "effect": register.effect.value if register.effect else None,
+        "view_of": register.view_of,
+        "aliases": dict(register.aliases),
+        "clause": register.clause,
+        "doc": register.doc,
+        "fields": [
+            {
+                "name": part.name,
+                "lsb": part.lsb,
+                "width": part.width,
+                "access": part.access.value,
+                "reset": part.reset,
+                "doc": part.doc,
+            }
+            for part in register.fields
+        ],
+    }
+    return {key: value for key, value in described.items() if value not in (None, "", [], {})}
+
+
+def field_map(field: ConfigField) -> dict[str, object]:
+    """One field of the device configuration."""
+    return {
+        "name": field.name,
+        "offset": field.offset,
+        "width": field.width,
+        "count": field.count,
+        "owner": field.owner.value,
+        "feature": field.feature,
+    }
