@@ -122,6 +122,8 @@ class QtestDevice:
         MSI-X vectors; QEMU's own choice if None; 0 for a device without MSI-X.
     properties
         More of QEMU's device properties, such as ``{"ctrl_vq": "off"}``.
+    arguments
+        More of QEMU's command line.
 
     Raises
     ------
@@ -132,15 +134,16 @@ class QtestDevice:
     """
 
     def __init__(self, kind: str, *, queues: int | None = None, queue_size: int | None = None,
-                 vectors: int | None = None, properties: Mapping[str, object] | None = None) -> None:
+                 vectors: int | None = None, properties: Mapping[str, object] | None = None,
+                 arguments: Sequence[str] = ()) -> None:
         self.kind = kind
         self.version = toolchain.require("qemu").version
         #: Accesses to the legacy window so far.
         self.accesses = 0
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            _command(kind, queues, queue_size, vectors, properties or {}), stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self._log, bufsize=0)
+            [*_command(kind, queues, queue_size, vectors, properties or {}), *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0)
         self._end = weakref.finalize(self, _end, self._process, self._log)
         self._rest = b""
         try:
@@ -258,6 +261,16 @@ class QtestDevice:
             raise QtestError(f"this {self.kind} device has no MSI-X")
         self._exchange(self._msix_lines(enable))
         self.msix = enable
+
+    # Guest memory
+
+    def memory_read(self, address: int, size: int) -> bytes:
+        """*size* bytes of the guest's memory, of which there are 128 MiB, all zero at first."""
+        return bytes.fromhex(self._exchange([f"read {address:#x} {size:#x}"])[0][5:])
+
+    def memory_write(self, address: int, data: bytes) -> None:
+        """Write *data* to the guest's memory."""
+        self._exchange([f"write {address:#x} {len(data):#x} 0x{data.hex()}"])
 
     # The legacy window
 
