@@ -18,7 +18,7 @@ from . import backend
 from .access.decoder import BarDecoder, RegionDecoder
 from .access.interface import Space
 from .access.router import AccessRouter
-from .access.sequencer import AccessSequencer
+from .access.sequencer import QUEUE_DEPTH, AccessSequencer
 from .adapters.raw import RawReceiver, RawTransmitter
 from .errors import ErrorReporter
 from .notify import NotifyUnit
@@ -250,10 +250,13 @@ class Endpoint(wiring.Component):
                 m.d.comb += event.kind.eq(EventKind.REPORT)
 
         # --- Completions to the link ----------------------------------------------------------------------
-        m.submodules.completion = completion = CompletionBuilder(width)
+        m.submodules.completion = completion = CompletionBuilder(width, contexts=QUEUE_DEPTH)
         m.submodules.egress = egress = TlpEgress(width)
         m.submodules.transmitter = transmitter = RawTransmitter(width)
         m.d.comb += [
+            completion.context.eq(sequencer.context),
+            completion.remember.eq(sequencer.remember),
+            sequencer.forget.eq(completion.forget),
             completion.reply_valid.eq(operation.valid & operation.p.answered),
             completion.reply.eq(router.port.reply.p.data),
             completion.first.eq(operation.p.first),

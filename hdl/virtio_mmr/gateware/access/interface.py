@@ -83,21 +83,28 @@ class AccessReply(data.Struct):
     data: unsigned(32)
 
 
-class CompletionDescriptor(data.Struct):
-    """Everything in a completion but its payload."""
+class RequestContext(data.Struct):
+    """What a completion copies from its request."""
 
     requester: unsigned(16)
     tag: unsigned(10)
     traffic_class: unsigned(3)
     attributes: unsigned(3)
+    locked: unsigned(1)
+
+
+class CompletionDescriptor(data.Struct):
+    """What a completion says of itself."""
+
     #: Payload dwords, 1 to 32; of no meaning without data.
     dwords: unsigned(6)
     #: 0 stands for 4096.
     byte_count: unsigned(12)
     lower_address: unsigned(7)
     unsupported: unsigned(1)
-    locked: unsigned(1)
     has_data: unsigned(1)
+    #: The last completion of its request.
+    final: unsigned(1)
 
 
 class AccessPort(wiring.Signature):

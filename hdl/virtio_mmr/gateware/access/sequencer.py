@@ -10,16 +10,17 @@ Specification: PCI Express Base 5.0, 2.3.1.1 (completions of reads) and 2.4.1 (o
 - Events of the back end take clocks that no access wants, and one in eight otherwise.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, unsigned
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.spec.tlp import READ_COMPLETION_BOUNDARY
 
 from .decoder import CONFIG, NOWHERE, Place
-from .interface import Access, CompletionDescriptor, Kind, Request
+from .interface import Access, CompletionDescriptor, Kind, Request, RequestContext
+from .queue import BlockQueue
 
-#: Places of the non-posted queue, and how many must be free while the link may send more.
+#: Non-posted requests that may be inside at once, and how many must still fit while the link may send more.
 QUEUE_DEPTH, QUEUE_RESERVE = 32, 16
 
 _BOUNDARY = READ_COMPLETION_BOUNDARY // 4
@@ -40,21 +41,31 @@ class Operation(data.Struct):
 
 
 class Waiting(data.Struct):
-    """A non-posted request in the queue."""
+    """A non-posted request in the queue, without its context."""
 
     place: Place
     write: unsigned(1)
+    #: Byte count and lower address are those of a memory read.
     memory: unsigned(1)
-    locked: unsigned(1)
     poisoned: unsigned(1)
-    length: unsigned(10)
     first_be: unsigned(4)
-    last_be: unsigned(4)
-    requester: unsigned(16)
-    tag: unsigned(10)
-    traffic_class: unsigned(3)
-    attributes: unsigned(3)
+    #: A write's payload; a read's length and last byte enables.
     data: unsigned(32)
+
+    @property
+    def length(self):
+        """Dwords of a read; 0 stands for 1024."""
+        return self.data[:10]
+
+    @property
+    def last_be(self):
+        """Byte enables of a read's last dword."""
+        return self.data[10:14]
+
+    @property
+    def single(self):
+        """One dword, or a write."""
+        return self.write | (self.length == 1)
 
 
 def lowest_byte(enables):
@@ -86,6 +97,10 @@ class AccessSequencer(wiring.Component):
         A configuration write to this function was taken: its bus and device number are ours.
     dropped : Out(4)
         Pulses by `Outcome`: a request ended here without an access.
+    context : Out(RequestContext), remember : Out(1)
+        A non-posted request was taken; its completions come in this order.
+    forget : In(1)
+        The last completion of the oldest request leaves.
     non_posted_ok : Out(1)
         At least `QUEUE_RESERVE` places are free.
     event_wanted : In(1), event_slot : Out(1)
@@ -108,6 +123,9 @@ class AccessSequencer(wiring.Component):
             "admit_long": Out(1),
             "captures": Out(1),
             "dropped": Out(4),
+            "context": Out(RequestContext),
+            "remember": Out(1),
+            "forget": In(1),
             "non_posted_ok": Out(1),
             "event_wanted": In(1),
             "event_slot": Out(1),
@@ -118,7 +136,7 @@ class AccessSequencer(wiring.Component):
         m = Module()
         m.submodules.regions = regions = self._region_decoder
 
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=Shape.cast(Waiting).width, depth=QUEUE_DEPTH)
+        m.submodules.queue = queue = BlockQueue(Waiting, QUEUE_DEPTH)
 
         p, request = self.request.p, self.request
         valid = request.valid & ~self.hold
@@ -147,10 +165,10 @@ class AccessSequencer(wiring.Component):
 
         # --- The queue's head ---------------------------------------------------------------------------
         head = Signal(Waiting)
-        m.d.comb += head.eq(queue.r_data)
-        waiting = queue.r_rdy & ~self.hold
+        m.d.comb += head.eq(queue.head.p)
+        waiting = queue.head.valid & ~self.hold
         head_refused = head.place.bar == NOWHERE
-        head_single = head.length == 1
+        head_single = head.single
         prepared, walking, first_piece = Signal(), Signal(), Signal()
         left, piece_left = Signal(11), Signal(6)
         byte_count = Signal(12)
@@ -177,8 +195,11 @@ class AccessSequencer(wiring.Component):
                                        prepared & self.room_long)
         writing = Signal()
         prefer_head = Signal()
-        direct = valid & non_posted & single & self.room & (queue.level == 0)
-        enqueue = valid & non_posted & ~(single & self.room & (queue.level == 0))
+        inside = Signal(range(QUEUE_DEPTH + 1))
+        welcome = valid & non_posted & (inside != QUEUE_DEPTH)
+        at_once = single & self.room & queue.empty
+        direct = welcome & at_once
+        enqueue = welcome & ~at_once
         wants_write = valid & posted
         patience = Signal(3)
         event_first = self.event_wanted & patience.all()
@@ -217,22 +238,23 @@ class AccessSequencer(wiring.Component):
             w.place.offset.eq(Mux(self.place.bar == NOWHERE, p.address[:5], self.place.offset)),
             w.write.eq(p.write),
             w.memory.eq((p.kind == Kind.MEMORY) | p.locked),
-            w.locked.eq(p.locked),
             w.poisoned.eq(p.poisoned),
-            w.length.eq(p.length),
             w.first_be.eq(p.first_be),
-            w.last_be.eq(p.last_be),
-            w.requester.eq(p.requester),
-            w.tag.eq(p.tag),
-            w.traffic_class.eq(p.traffic_class),
-            w.attributes.eq(p.attributes),
             w.data.eq(p.data),
-            queue.w_data.eq(w),
-            queue.w_en.eq(enqueue),
-            request.ready.eq(~self.hold & (drop | (enqueue & queue.w_rdy) | go_direct | (go_write & write_last))),
+            queue.entries.p.eq(w),
+            queue.entries.p.data.eq(Mux(p.write, p.data, Cat(p.length, p.last_be))),
+            queue.entries.valid.eq(enqueue),
+            request.ready.eq(~self.hold & (drop | enqueue | go_direct | (go_write & write_last))),
+            self.remember.eq(enqueue | go_direct),
+            self.context.requester.eq(p.requester),
+            self.context.tag.eq(p.tag),
+            self.context.traffic_class.eq(p.traffic_class),
+            self.context.attributes.eq(p.attributes),
+            self.context.locked.eq(p.locked),
         ]
+        m.d.sync += inside.eq(inside + self.remember - self.forget)
         finished = Mux(head_single | head_refused, go_head, go_head & (left == 1))
-        m.d.comb += queue.r_en.eq(finished)
+        m.d.comb += queue.head.ready.eq(finished)
         with m.If(go_head):
             m.d.sync += prefer_head.eq(0)
             with m.If(~head_single & ~head_refused):
@@ -253,7 +275,7 @@ class AccessSequencer(wiring.Component):
             self.admit.eq(go_direct | (go_head & ~walking)),
             self.admit_long.eq(long & ~walking & (piece != 1)),
         ]
-        m.d.sync += self.non_posted_ok.eq(queue.level <= QUEUE_DEPTH - QUEUE_RESERVE)
+        m.d.sync += self.non_posted_ok.eq(inside <= QUEUE_DEPTH - QUEUE_RESERVE)
 
         # --- The operation ------------------------------------------------------------------------------
         chosen = Signal(Waiting)
@@ -297,14 +319,10 @@ class AccessSequencer(wiring.Component):
         c = op.completion
         counted = chosen.memory
         m.d.sync += [
-            c.requester.eq(chosen.requester),
-            c.tag.eq(chosen.tag),
-            c.traffic_class.eq(chosen.traffic_class),
-            c.attributes.eq(chosen.attributes),
             c.dwords.eq(Mux(long, piece, 1)),
             c.unsupported.eq(refused),
-            c.locked.eq(chosen.locked),
             c.has_data.eq(~chosen.write & ~refused),
+            c.final.eq(~long | ends),
         ]
         with m.If(~counted):
             m.d.sync += [c.byte_count.eq(4), c.lower_address.eq(0)]

@@ -63,20 +63,24 @@ class RawReceiver(wiring.Component):
 
         words = [raw.p.data[32 * i:32 * i + 32] for i in range(lanes)]
         at = 3 - before
+        # A lane that has no payload dword behind the header shows anything.
         with m.If(body):
             m.d.comb += [beats.p.data.eq(raw.p.data), beats.p.dwords.eq(count)]
         with m.Elif(long_header):
             m.d.comb += [
-                beats.p.data.eq(Cat(*words[at + 1:])),
+                beats.p.data.eq(Cat(*words[at + 1:], *words[lanes - at - 1:])),
                 beats.p.dwords.eq(Mux(count > at, count - (at + 1), 0)),
                 self.truncated.eq(count < at + 1),
             ]
         with m.Else():
             m.d.comb += [
-                beats.p.data.eq(Cat(*words[at:])),
+                beats.p.data.eq(Cat(*words[at:], *words[lanes - at:])),
                 beats.p.dwords.eq(Mux(count > at - 1, count - at, 0)),
                 self.truncated.eq(count < at),
             ]
+        if lanes == 4:
+            # Only one payload dword can stand behind a header: no lane but the first ever moves.
+            m.d.comb += beats.p.data.eq(Cat(Mux(body, words[0], words[3]), *words[1:]))
 
         m.d.comb += [beats.p.first.eq(~body), beats.p.last.eq(raw.p.last)]
         transferred = raw.valid & raw.ready

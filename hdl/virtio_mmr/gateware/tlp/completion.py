@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.interface import CompletionDescriptor
+from virtio_mmr.gateware.access.interface import CompletionDescriptor, RequestContext
 from virtio_mmr.spec.tlp import CompletionStatus, TlpType
 
 from .beat import CompletionHeader, tlp_beat
@@ -25,13 +25,17 @@ class _Entry(data.Struct):
 
 
 class CompletionBuilder(wiring.Component):
-    """Two small stores: descriptors with their first dword, and the tails of long completions.
+    """Three small stores: descriptors with their first dword, tails of long completions, contexts.
 
     A completion is complete before its first beat is offered, so its beats follow without a gap. Latency
-    from the last reply to the first beat: one clock. Order is the order of the replies.
+    from the last reply to the first beat: one clock, two above 128 bits. Order is the order of the replies.
 
     Members
     -------
+    context : In(RequestContext), remember : In(1)
+        A request was taken; its completions follow in the order of the requests.
+    forget : Out(1)
+        The last completion of the oldest request leaves.
     reply_valid : In(1)
     reply : In(32)
         Payload dword, or nothing of meaning for a completion without data.
@@ -47,9 +51,13 @@ class CompletionBuilder(wiring.Component):
     beats : Out(stream.Signature(tlp_beat(width)))
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, *, contexts: int):
         self._width = width
+        self._contexts = contexts
         super().__init__({
+            "context": In(RequestContext),
+            "remember": In(1),
+            "forget": Out(1),
             "reply_valid": In(1),
             "reply": In(32),
             "first": In(1),
@@ -67,6 +75,7 @@ class CompletionBuilder(wiring.Component):
         m = Module()
         lanes = self._width // 32
         beats = self.beats
+        in_block_ram = {"no_rw_check": 1, "ram_style": "block"}
 
         # --- Room -----------------------------------------------------------------------------------
         entries, tails = Signal(range(DEPTH + 1)), Signal(range(LONG_DEPTH + 1))
@@ -80,7 +89,7 @@ class CompletionBuilder(wiring.Component):
             self.room_long.eq((entries != DEPTH) & (tails != LONG_DEPTH)),
         ]
 
-        # --- Stores ---------------------------------------------------------------------------------
+        # --- Descriptors and first dwords -------------------------------------------------------------
         m.submodules.entries = store = memory.Memory(shape=_Entry, depth=DEPTH, init=[])
         write, read = store.write_port(), store.read_port(domain="comb")
         head, tail = Signal(range(DEPTH)), Signal(range(DEPTH))
@@ -94,88 +103,115 @@ class CompletionBuilder(wiring.Component):
             read.addr.eq(head),
         ]
         done = self.reply_valid & self.last
+        complete = Signal()
+        if lanes > 4:
+            # The first beat shows dwords of the tail, which comes out of its RAM a clock later.
+            m.d.sync += complete.eq(done)
+        else:
+            m.d.comb += complete.eq(done)
         m.d.sync += [
             tail.eq(tail + done),
             head.eq(head + left),
-            waiting.eq(waiting + done - left),
+            waiting.eq(waiting + complete - left),
         ]
 
-        # Payload dword i of a completion stands at dword 3 + i of its packet, so its lane is fixed.
-        rows = -(-(_TAIL + 3) // lanes)
-        at = Signal(range((rows + 1) * lanes))
-        slot_in, slot_out = Signal(), Signal()
-        position = Mux(self.first, 3, at)
-        with m.If(self.reply_valid):
-            m.d.sync += at.eq(position + 1)
-        m.d.sync += [slot_in.eq(slot_in ^ is_long), slot_out.eq(slot_out ^ left_long)]
-        row_bits = (rows - 1).bit_length() or 1
-        row = Signal(range(max(rows, 2)))
+        # --- Contexts ---------------------------------------------------------------------------------
+        m.submodules.contexts = contexts = memory.Memory(
+            shape=RequestContext, depth=self._contexts, init=[], attrs=in_block_ram)
+        context_write, context_read = contexts.write_port(), contexts.read_port()
+        newest, oldest = Signal(range(self._contexts)), Signal(range(self._contexts))
+        m.d.comb += [
+            context_write.addr.eq(newest),
+            context_write.data.eq(self.context),
+            context_write.en.eq(self.remember),
+            context_read.addr.eq(oldest + self.forget),
+            context_read.en.eq(1),
+        ]
+        m.d.sync += [newest.eq(newest + self.remember), oldest.eq(oldest + self.forget)]
+
+        # --- Tails ------------------------------------------------------------------------------------
+        # Payload dword i of a completion stands at dword 3 + i of its packet, so its lane is fixed. Rows are
+        # counted from the one that holds dword 1.
         low = lanes.bit_length() - 1
-        tail_words = []
+        start = 4 % lanes
+        row_bits = ((start + _TAIL - 2) >> low).bit_length()
+        position = Signal(range(start + _TAIL))
+        slot_in, slot_out = Signal(), Signal()
+        row = Signal(row_bits)
+        with m.If(self.reply_valid):
+            m.d.sync += position.eq(Mux(self.first, start, position + 1))
+        m.d.sync += [slot_in.eq(slot_in ^ is_long), slot_out.eq(slot_out ^ left_long)]
+        words = []
         for lane in range(lanes):
-            m.submodules[f"tail_{lane}"] = part = memory.Memory(shape=32, depth=2 << row_bits, init=[])
-            part_write, part_read = part.write_port(), part.read_port(domain="comb")
+            m.submodules[f"tail_{lane}"] = part = memory.Memory(
+                shape=32, depth=2 << row_bits, init=[], attrs=in_block_ram)
+            part_write, part_read = part.write_port(), part.read_port()
             m.d.comb += [
-                part_write.addr.eq(Cat((position >> low)[:row_bits], slot_in)),
+                part_write.addr.eq(Cat(position[low:], slot_in)),
                 part_write.data.eq(self.reply),
                 part_write.en.eq(self.reply_valid & ~self.first & (position[:low] == lane)),
-                part_read.addr.eq(Cat(row[:row_bits], slot_out)),
+                part_read.addr.eq(Cat(row, slot_out ^ left_long)),
+                part_read.en.eq(1),
             ]
-            tail_words.append(part_read.data)
+            words.append(part_read.data)
 
-        # --- Packets --------------------------------------------------------------------------------
-        c = Signal(CompletionDescriptor)
+        # --- Packets ----------------------------------------------------------------------------------
+        c = read.data.completion
+        context = context_read.data
         header = Signal(CompletionHeader)
         dwords = Mux(c.has_data, c.dwords, 0)
+        status = Mux(c.unsupported, CompletionStatus.UNSUPPORTED.value, CompletionStatus.SUCCESSFUL.value)
         m.d.comb += [
-            c.eq(read.data.completion),
-            header.type.eq(Mux(c.locked, TlpType.COMPLETION_LOCKED.value, TlpType.COMPLETION.value)),
+            header.type.eq(Mux(context.locked, TlpType.COMPLETION_LOCKED.value, TlpType.COMPLETION.value)),
             header.fmt.eq(Cat(0, c.has_data)),
             header.length.eq(dwords),
-            header.attributes_low.eq(c.attributes[:2]),
-            header.attribute_high.eq(c.attributes[2]),
-            header.traffic_class.eq(c.traffic_class),
-            header.tag.eq(c.tag[:8]),
-            header.tag_8.eq(c.tag[8]),
-            header.tag_9.eq(c.tag[9]),
-            header.requester.eq(c.requester),
+            header.attributes_low.eq(context.attributes[:2]),
+            header.attribute_high.eq(context.attributes[2]),
+            header.traffic_class.eq(context.traffic_class),
+            header.tag.eq(context.tag[:8]),
+            header.tag_8.eq(context.tag[8]),
+            header.tag_9.eq(context.tag[9]),
+            header.requester.eq(context.requester),
             header.completer.eq(self.completer),
-            header.status.eq(Mux(c.unsupported, CompletionStatus.UNSUPPORTED.value, CompletionStatus.SUCCESSFUL.value)),
+            header.status.eq(status),
             header.byte_count.eq(c.byte_count),
             header.lower_address.eq(c.lower_address),
         ]
         first = Signal(init=1)
         rest = Signal(6)
         beside = 1 if lanes < 4 else lanes - 3
-        first_row = 1 if lanes == 2 else 0
-        m.d.comb += [beats.valid.eq(waiting != 0), beats.p.header.eq(header), beats.p.first.eq(first)]
+        # Row whose data will be wanted in the next clock.
+        following = Signal(row_bits)
+        m.d.comb += [
+            beats.valid.eq(waiting != 0),
+            beats.p.header.eq(header),
+            beats.p.first.eq(first),
+        ]
         with m.If(first):
-            words = [read.data.data, *(tail_words[3 + i] for i in range(1, beside))]
+            behind_header = [read.data.data, *words[4:]] if lanes > 4 else [read.data.data]
             m.d.comb += [
-                row.eq(first_row),
-                beats.p.data.eq(Cat(*words)),
+                beats.p.data.eq(Cat(behind_header)),
                 beats.p.dwords.eq(Mux(dwords > beside, beside, dwords)),
                 beats.p.last.eq(dwords <= beside),
             ]
         with m.Else():
-            following = Signal.like(row)
-            with m.If(beats.ready):
-                m.d.sync += following.eq(following + 1)
             m.d.comb += [
-                row.eq(following),
-                beats.p.data.eq(Cat(*tail_words)),
+                beats.p.data.eq(Cat(words)),
                 beats.p.dwords.eq(Mux(rest > lanes, lanes, rest)),
                 beats.p.last.eq(rest <= lanes),
             ]
-            m.d.comb += left_long.eq(beats.ready & beats.p.last)
-        with m.If(beats.valid & beats.ready):
+        moves = beats.valid & beats.ready
+        m.d.comb += [
+            left.eq(moves & beats.p.last),
+            left_long.eq(left & (dwords > 1)),
+            self.forget.eq(left & c.final),
+            row.eq(Mux(left, 0, following + moves)),
+        ]
+        first_row = 0 if lanes > 4 else -1
+        m.d.sync += following.eq(Mux(left | (first & ~moves), first_row, row))
+        with m.If(moves):
             m.d.sync += [
                 first.eq(beats.p.last),
                 rest.eq(Mux(first, dwords, rest) - beats.p.dwords),
             ]
-            m.d.comb += left.eq(beats.p.last)
-            with m.If(first):
-                m.d.sync += following.eq(first_row + 1)
-                if beside > 1:
-                    m.d.comb += left_long.eq(beats.p.last & (dwords > 1))
         return m
