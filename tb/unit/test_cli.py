@@ -109,7 +109,7 @@ def test_mistake_in_json(vmmr, broken):
         "error": {
             "file": str(broken),
             "path": "datapath.width",
-            "value": 100,
+            "value": "100",
             "rule": "must be 64, 128, 256 or 512",
             "cure": "write width = 128",
         },

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import virtio_mmr
-from virtio_mmr.config.errors import ConfigError, UnreadableError
+from virtio_mmr.config.errors import ConfigError, UnreadableError, spell
 
 from . import check, doctor, generate, inspect, new, regs
 
@@ -60,22 +60,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _refuse(args: argparse.Namespace, error: ConfigError) -> int:
     if getattr(args, "json", False):
-        print(
-            json.dumps(
-                {
-                    "ok": False,
-                    "error": {
-                        "file": error.name,
-                        "path": error.path,
-                        "value": error.value,
-                        "rule": error.rule,
-                        "cure": error.cure,
-                    },
-                },
-                indent=2,
-                default=str,
-            )
-        )
+        parts = {
+            "file": error.name,
+            "path": error.path,
+            "value": None if error.value is None else spell(error.value),
+            "rule": error.rule,
+            "cure": error.cure,
+        }
+        print(json.dumps({"ok": False, "error": parts}, indent=2))
     else:
         print(f"vmmr: {error}", file=sys.stderr)
     return USAGE if isinstance(error, UnreadableError) else WRONG

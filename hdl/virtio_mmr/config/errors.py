@@ -44,6 +44,9 @@ def spell(value: object) -> str:
     """*value* as TOML writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int):
+        # Python refuses to write very long numbers in decimal.
+        return str(value) if value.bit_length() <= 64 else hex(value)
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, list | tuple):

@@ -84,7 +84,8 @@ def loads(text: str, name: str = "device file") -> DeviceConfig:
     """
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Besides its own error, tomllib lets through those of numbers too long and of lists too deep.
         raise ConfigError("", None, f"is not valid TOML: {error}", "correct that line", name) from None
     try:
         config = _device(Table("", values, _SECTIONS))
