@@ -114,7 +114,8 @@ class Endpoint(wiring.Component):
         m.submodules.ingress = ingress = TlpIngress(
             width, max_payload=config.datapath.max_payload, check_byte_enables=config.datapath.check_byte_enables)
         m.submodules.decoder = decoder = BarDecoder(config.bars, strict_64bit=config.datapath.strict_64bit)
-        m.submodules.sequencer = sequencer = AccessSequencer(RegionDecoder(config.bars))
+        m.submodules.sequencer = sequencer = AccessSequencer(
+            RegionDecoder(config.bars), max_payload=config.datapath.max_payload)
         m.submodules.config_space = config_space = ConfigSpace(place(config))
         control = config_space.control
         wiring.connect(m, wiring.flipped(self.rx), receiver.raw)
@@ -132,6 +133,7 @@ class Endpoint(wiring.Component):
             decoder.memory_enabled.eq(control.memory_enabled),
             decoder.io_enabled.eq(control.io_enabled),
             sequencer.place.eq(decoder.place),
+            config_space.next_number.eq(sequencer.next_offset[2:12]),
             config_space.capture.eq(sequencer.captures),
             config_space.capture_id.eq(request.address[17:30]),
             self.rx_np_ok.eq(sequencer.non_posted_ok),
@@ -157,7 +159,7 @@ class Endpoint(wiring.Component):
             view, touch, queues=queues, offered=config.features, vectors=config.msix_vectors,
             control_page=page is not None, big_endian=page is not None and page.big_endian,
             gate_open=page is None or page.gate_open, functions=config.functions)
-        m.submodules.legacy = legacy_window = LegacyWindow()
+        m.submodules.legacy = legacy_window = LegacyWindow(config.kind.config_size)
         m.submodules.header = header = RegisterWindow(legacy.HEADER, view, touch)
         register_windows = [header]
         wiring.connect(m, router.window_config, config_space.port)

@@ -70,6 +70,8 @@ class NotifyUnit(wiring.Component):
         driver_update, queue_update = self.driver_update, self.queue_update
         notification, reset_request = self.notification, self.reset_request
 
+        scanned = Signal(range(max(self._queues, 2)))
+        m.d.comb += scan.eq(scanned)
         here = [Signal(name=f"scans_{i}") for i in range(self._queues)]
         for i in range(self._queues):
             m.d.comb += here[i].eq(scan == i)
@@ -93,7 +95,7 @@ class NotifyUnit(wiring.Component):
 
         reported = self.reported
         with m.If(self.report):
-            m.d.sync += scan.eq(Mux(scan == self._queues - 1, 0, scan + 1))
+            m.d.sync += scanned.eq(Mux(scanned == self._queues - 1, 0, scanned + 1))
             m.d.comb += [
                 reported.reset.eq(may_reset),
                 reported.driver_ok.eq(may_update & row.tell_driver_ok),

@@ -112,7 +112,7 @@ class AccessPort(wiring.Signature):
 
     Nothing waits here. The sequencer starts a read only when its completion has room, so a window is
     always ready, and a reply is always taken. ``reply.valid`` follows ``access.valid`` and is high for
-    every access, writes included; a window that does not answer leaves zeros.
+    every access, writes included; the data of a window that is not accessed are zero.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,8 @@
 """Hands an access to the window that it is for, and brings the answer back."""
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -10,7 +12,7 @@ from .interface import AccessPort, Space
 
 
 class AccessRouter(wiring.Component):
-    """Fans out by space; combinational.
+    """Fans out by space; combinational. Windows that are not accessed answer zero.
 
     Bytes that the access does not enable come back as zero, whatever the window shows: a read touches
     exactly the enabled bytes (PCI Express Base 5.0, 2.2.5).
@@ -34,17 +36,16 @@ class AccessRouter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         access = self.port.access
-        answer = Signal(32)
+        answers = []
         m.d.comb += self.hole.eq(access.valid)
         for space in self._spaces:
             window = getattr(self, f"window_{space.name.lower()}")
+            answers.append(window.reply.p.data)
             m.d.comb += window.access.p.eq(access.p)
             with m.If(access.p.space == space):
-                m.d.comb += [
-                    window.access.valid.eq(access.valid),
-                    answer.eq(window.reply.p.data),
-                    self.hole.eq(0),
-                ]
+                m.d.comb += [window.access.valid.eq(access.valid), self.hole.eq(0)]
+        answer = Signal(32)
+        m.d.comb += answer.eq(reduce(or_, answers))
         for lane in range(4):
             m.d.comb += self.port.reply.p.data[8 * lane:8 * lane + 8].eq(
                 Mux(access.p.strobe[lane], answer[8 * lane:8 * lane + 8], 0))

@@ -81,6 +81,13 @@ def bytes_above(enables):
 class AccessSequencer(wiring.Component):
     """Turns requests into operations, one a clock, one clock later.
 
+    Parameters
+    ----------
+    region_decoder
+        Finds the window at a place.
+    max_payload
+        Largest payload of a write, in bytes.
+
     Members
     -------
     request : In(stream.Signature(Request))
@@ -89,6 +96,8 @@ class AccessSequencer(wiring.Component):
     payload : In(32), step : Out(1)
         Payload of a request of more than one dword; `step` takes a dword.
     operation : Out(stream.Signature(Operation, always_ready=True))
+    next_offset : Out(20)
+        `operation`'s offset one clock ahead, for windows that are read from block RAM.
     room, room_long : In(1)
         A completion of one dword, or of up to 32, may be started.
     admit, admit_long : Out(1)
@@ -109,14 +118,16 @@ class AccessSequencer(wiring.Component):
         Start nothing; state is being initialised.
     """
 
-    def __init__(self, region_decoder: wiring.Component):
+    def __init__(self, region_decoder: wiring.Component, *, max_payload: int = 128):
         self._region_decoder = region_decoder
+        self._max_payload = max_payload
         super().__init__({
             "request": In(stream.Signature(Request)),
             "place": In(Place),
             "payload": In(32),
             "step": Out(1),
             "operation": Out(stream.Signature(Operation, always_ready=True)),
+            "next_offset": Out(20),
             "room": In(1),
             "room_long": In(1),
             "admit": Out(1),
@@ -171,24 +182,29 @@ class AccessSequencer(wiring.Component):
         head_single = head.single
         prepared, walking, first_piece = Signal(), Signal(), Signal()
         left, piece_left = Signal(11), Signal(6)
-        byte_count = Signal(12)
-        where = Signal(18)
+        # A request stays inside 4 KiB, so only the low bits of its place move.
+        where = Signal(10)
         low = lowest_byte(head.first_be)
         with m.If(waiting & ~head_single & ~prepared):
             m.d.sync += [
                 prepared.eq(1),
                 first_piece.eq(1),
                 left.eq(Cat(head.length, head.length == 0)),
-                byte_count.eq((Cat(0, 0, head.length) - low - bytes_above(head.last_be))[:12]),
-                where.eq(head.place.offset),
+                where.eq(head.place.offset[:10]),
             ]
-        to_boundary = Signal(6)
-        piece = Signal(6)
-        ends = left <= to_boundary
+        # Bytes that are left: the missing ones at the start count until the first piece has begun.
+        byte_count = Signal(12)
+        missing = Mux(first_piece, low, 0) + bytes_above(head.last_be)
+        to_boundary, piece = Signal(6), Signal(6)
+        ends = Signal()
         m.d.comb += [
+            byte_count.eq(Cat(0, 0, left[:10]) - missing),
             to_boundary.eq(_BOUNDARY - where[:5]),
-            piece.eq(Mux(ends, left, to_boundary)),
+            ends.eq((left[6:] == 0) & (left[:6] <= to_boundary)),
+            piece.eq(Mux(ends, left[:6], to_boundary)),
         ]
+        # The request's last dword is the last of the piece that ends it.
+        ending = Signal()
 
         # --- Who goes -----------------------------------------------------------------------------------
         head_may_start = waiting & Mux(head_single | head_refused, self.room & (head_single | prepared),
@@ -218,12 +234,12 @@ class AccessSequencer(wiring.Component):
             m.d.sync += patience.eq(patience + 1)
 
         # --- A posted write -----------------------------------------------------------------------------
-        write_where = Signal(18)
-        write_left = Signal(10)
+        write_where = Signal(10)
+        write_left = Signal(range(self._max_payload // 4))
         write_last = Mux(writing, write_left == 1, single)
         with m.If(go_write):
             m.d.sync += [
-                write_where.eq(Mux(writing, write_where, self.place.offset) + 1),
+                write_where.eq(Mux(writing, write_where, self.place.offset[:10]) + 1),
                 write_left.eq(Mux(writing, write_left, p.length) - 1),
                 writing.eq(~write_last),
             ]
@@ -253,21 +269,20 @@ class AccessSequencer(wiring.Component):
             self.context.locked.eq(p.locked),
         ]
         m.d.sync += inside.eq(inside + self.remember - self.forget)
-        finished = Mux(head_single | head_refused, go_head, go_head & (left == 1))
+        starts = go_head & ~walking
+        piece_last = Mux(walking, piece_left == 1, piece == 1)
+        finished = Mux(head_single | head_refused, go_head, go_head & piece_last & Mux(walking, ending, ends))
         m.d.comb += queue.head.ready.eq(finished)
         with m.If(go_head):
             m.d.sync += prefer_head.eq(0)
             with m.If(~head_single & ~head_refused):
-                m.d.sync += [left.eq(left - 1), where.eq(where + 1)]
-                with m.If(walking):
-                    m.d.sync += [piece_left.eq(piece_left - 1), walking.eq(piece_left != 1)]
-                with m.Else():
-                    m.d.sync += [
-                        piece_left.eq(piece - 1),
-                        walking.eq(piece != 1),
-                        first_piece.eq(0),
-                        byte_count.eq(byte_count - Cat(0, 0, piece) + Mux(first_piece, low, 0)),
-                    ]
+                m.d.sync += [
+                    where.eq(where + 1),
+                    piece_left.eq(Mux(walking, piece_left, piece) - 1),
+                    walking.eq(~piece_last),
+                ]
+                with m.If(starts):
+                    m.d.sync += [left.eq(left - to_boundary), first_piece.eq(0), ending.eq(ends)]
             with m.If(finished):
                 m.d.sync += prepared.eq(0)
         long = go_head & ~head_single & ~head_refused
@@ -289,12 +304,13 @@ class AccessSequencer(wiring.Component):
         with m.If(go_head & ~head_single):
             at_start = ~walking & first_piece
             m.d.comb += [
-                place.offset.eq(where),
-                strobe.eq(Mux(at_start, head.first_be, Mux(left == 1, head.last_be, 0b1111))),
+                place.offset.eq(Cat(where, head.place.offset[10:])),
+                strobe.eq(Mux(at_start, head.first_be,
+                              Mux(piece_last & Mux(walking, ending, ends), head.last_be, 0b1111))),
             ]
         with m.Elif(writing):
             m.d.comb += [
-                place.offset.eq(write_where),
+                place.offset.eq(Cat(write_where, self.place.offset[10:])),
                 strobe.eq(Mux(write_last, p.last_be, 0b1111)),
             ]
         with m.Else():
@@ -302,7 +318,7 @@ class AccessSequencer(wiring.Component):
 
         refused = place.bar == NOWHERE
         op = self.operation.p
-        m.d.comb += regions.place.eq(place)
+        m.d.comb += [regions.place.eq(place), self.next_offset.eq(regions.offset)]
         m.d.sync += [
             self.operation.valid.eq(go_head | go_write | go_direct),
             op.access.space.eq(regions.space),
@@ -313,7 +329,7 @@ class AccessSequencer(wiring.Component):
             op.access.strobe.eq(Mux(refused, 0, strobe)),
             op.answered.eq(~go_write),
             op.first.eq(~walking),
-            op.last.eq(~go_head | head_single | head_refused | Mux(walking, piece_left == 1, piece == 1)),
+            op.last.eq(~go_head | head_single | head_refused | piece_last),
             op.poisoned.eq(chosen.poisoned),
         ]
         c = op.completion

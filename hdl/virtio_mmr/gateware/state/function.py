@@ -11,6 +11,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
 
+from virtio_mmr.gateware.access.compare import below
 from virtio_mmr.gateware.backend import ResetCause
 from virtio_mmr.spec import control, legacy
 
@@ -191,7 +192,7 @@ class FunctionState(wiring.Component):
         touch, event = self.touch, Signal(Event)
         # What names a function that does not exist is taken and forgotten.
         m.d.comb += event.eq(self.event)
-        with m.If(self.event.function >= self._functions):
+        with m.If(~below(self.event.function, self._functions)):
             m.d.comb += event.kind.eq(EventKind.NONE)
 
         # --- The selected queue ---------------------------------------------------------------------------
@@ -269,7 +270,7 @@ class FunctionState(wiring.Component):
 
         if self._vectors:
             def legal(value):
-                return Mux(value < self._vectors, value, legacy.NO_VECTOR)
+                return Mux(below(value, self._vectors), value, legacy.NO_VECTOR)
 
             with m.If(touch.function_config_vector.write.any()):
                 m.d.comb += new.config_vector.eq(legal(merged(

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from virtio_mmr.gateware.access.compare import below
 from virtio_mmr.spec import legacy
 
 
@@ -74,7 +75,7 @@ class QueueTable(wiring.Component):
         read, write = rows.read_port(domain="comb"), rows.write_port()
         address = Cat(self.queue[:bits], self.function)
         m.d.comb += [
-            self.exists.eq(self.queue < count),
+            self.exists.eq(below(self.queue, count)),
             read.addr.eq(address),
             write.addr.eq(address),
             write.data.eq(self.next),

@@ -188,7 +188,8 @@ class CompletionBuilder(wiring.Component):
             beats.p.first.eq(first),
         ]
         with m.If(first):
-            behind_header = [read.data.data, *words[4:]] if lanes > 4 else [read.data.data]
+            # Lanes that the header leaves no room for show anything.
+            behind_header = [read.data.data, *(words[4:] if lanes > 4 else words[1:]), *words[:3]][:lanes]
             m.d.comb += [
                 beats.p.data.eq(Cat(behind_header)),
                 beats.p.dwords.eq(Mux(dwords > beside, beside, dwords)),

@@ -32,6 +32,10 @@ class TlpEgress(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        if self._count == 1:
+            wiring.connect(m, wiring.flipped(self.sources[0]), wiring.flipped(self.beats))
+            return m
+
         owner = Signal(range(max(self._count, 2)))
         held = Signal()
         chosen = Signal.like(owner)

@@ -141,14 +141,11 @@ class TlpIngress(wiring.Component):
             beats.ready.eq((body | free) & (~storing | lane_is_last)),
         ]
 
-        # Counts down from what the header announces; what the last beat leaves must be nothing.
-        remaining = Signal(signed(13))
-        announced = Signal(signed(13))
-        m.d.comb += announced.eq(
-            Mux(with_data, Cat(header.length, header.length == 0), 0) + header.digest)
+        # Dwords that the header announces, less those of every beat but the newest; what the last beat leaves
+        # must be nothing. The digest is a dword that no one announced.
+        remaining = Signal(signed(12))
+        newest = Signal(range(-1, lanes + 1))
         overrun, bad = Signal(), Signal()
-        left = Signal(signed(13))
-        m.d.comb += left.eq(Mux(body, remaining, announced) - beats.p.dwords)
 
         store = memory.Memory(shape=32, depth=self._max_payload // 4, init=[],
                               attrs={"no_rw_check": 1, "ram_style": "block"})
@@ -194,8 +191,9 @@ class TlpIngress(wiring.Component):
         with m.If(accepted):
             m.d.sync += [
                 body.eq(~beats.p.last),
-                remaining.eq(left),
-                overrun.eq((body & overrun) | (left < 0)),
+                remaining.eq(Mux(body, remaining - newest, Mux(with_data, Cat(header.length, header.length == 0), 0))),
+                newest.eq(beats.p.dwords - (~body & header.digest)),
+                overrun.eq(body & (overrun | (remaining < 0))),
                 request.valid.eq(beats.p.last),
             ]
             with m.If(beats.p.last):
@@ -233,6 +231,6 @@ class TlpIngress(wiring.Component):
         crosses = memory_request & (p.address[:10] + length > 1024)
         oversized = with_payload & (length > largest)
         m.d.comb += request.p.eq(p)
-        with m.If(bad | overrun | (remaining != 0) | crosses | oversized):
+        with m.If(bad | overrun | (remaining != newest) | crosses | oversized):
             m.d.comb += request.p.kind.eq(Kind.MALFORMED)
         return m

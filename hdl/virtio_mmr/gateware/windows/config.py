@@ -3,8 +3,8 @@
 Specification: PCI Express Base 5.0, 7.5 and 7.7; the registers' own clauses stand in the table.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.gateware.access.interface import AccessPort
@@ -21,7 +21,7 @@ class ConfigDoor(wiring.Signature):
     """The eight signals by which hard IP forwards configuration accesses that it does not answer.
 
     Seen from the IP: a strobe, held or one clock long, with register, function, data and byte enables;
-    read data comes one clock later with ``read_data_valid``.
+    read data come one clock later with ``read_data_valid``.
     """
 
     def __init__(self) -> None:
@@ -54,12 +54,21 @@ class ConfigSpace(wiring.Component):
     What the table does not name reads zero and ignores writes. A function level reset returns every
     bit to its table value; the captured bus and device number stay.
 
+    Parameters
+    ----------
+    space
+        What the placer made.
+    has_door
+        Build the second way in, for hard IP that owns the header.
+
     Members
     -------
     port : In(AccessPort())
         ``offset`` is the register's byte address.
+    next_number : In(10)
+        Register number of the next clock's access.
     door : In(ConfigDoor())
-        Second way in, for hard IP; do not use both in one clock: the door wins.
+        Second way in; do not use both: the door wins.
     control : Out(FunctionControl())
     msix_toggled : Out(1)
         The access of this clock changes MSI-X Enable.
@@ -71,10 +80,12 @@ class ConfigSpace(wiring.Component):
         A configuration write was accepted for this {bus, device}.
     """
 
-    def __init__(self, space: ConfigurationSpace):
+    def __init__(self, space: ConfigurationSpace, *, has_door: bool = False):
         self._space = space
+        self._has_door = has_door
         super().__init__({
             "port": In(AccessPort()),
+            "next_number": In(10),
             "door": In(ConfigDoor()),
             "control": Out(FunctionControl()),
             "msix_toggled": Out(1),
@@ -88,12 +99,25 @@ class ConfigSpace(wiring.Component):
         m = Module()
         port, door = self.port, self.door
 
-        # --- One access, from either side ---------------------------------------------------------------
-        from_door = door.read_received | door.write_received
+        # --- One access, from either side; the door's is a clock late ------------------------------------
+        asked = door.read_received | door.write_received
+        from_door = Signal()
         number, data, strobe, write = Signal(10), Signal(32), Signal(4), Signal()
+        if self._has_door:
+            late_number, late_data, late_strobe = Signal(10), Signal(32), Signal(4)
+            late_write, late_read = Signal(), Signal()
+            m.d.sync += [
+                from_door.eq(asked),
+                late_number.eq(door.register_number),
+                late_data.eq(door.write_data),
+                late_strobe.eq(door.write_byte_enable),
+                late_write.eq(door.write_received & (door.function_number == 0)),
+                late_read.eq(door.function_number == 0),
+                door.read_data_valid.eq(door.read_received),
+            ]
         with m.If(from_door):
-            m.d.comb += [number.eq(door.register_number), data.eq(door.write_data),
-                         strobe.eq(door.write_byte_enable), write.eq(door.write_received & (door.function_number == 0))]
+            if self._has_door:
+                m.d.comb += [number.eq(late_number), data.eq(late_data), strobe.eq(late_strobe), write.eq(late_write)]
         with m.Else():
             m.d.comb += [number.eq(port.access.p.offset[2:12]), data.eq(port.access.p.data),
                          strobe.eq(port.access.p.strobe), write.eq(port.access.valid & port.access.p.write)]
@@ -150,15 +174,29 @@ class ConfigSpace(wiring.Component):
         with m.If(clear_all):
             m.d.sync += resets
 
+        # Constant bits come out of a ROM; stored ones are laid over them.
+        depth = 1 << max(words).bit_length()
+        m.submodules.constants = constants = memory.Memory(shape=32, depth=depth, attrs={"ram_style": "block"}, init=[
+            sum(bit << i for i, bit in enumerate(words.get(word, [])) if isinstance(bit, int)) for word in range(depth)])
+        rom = constants.read_port()
+        beyond = Signal()
+        ahead = Signal(10)
+        m.d.comb += ahead.eq(Mux(asked, door.register_number, self.next_number) if self._has_door else self.next_number)
+        m.d.comb += [rom.addr.eq(ahead), rom.en.eq(1)]
+        m.d.sync += beyond.eq(ahead >> rom.addr.shape().width != 0)
         read = Signal(32)
+        live = Signal(32)
         with m.Switch(number):
             for word, bits in sorted(words.items()):
-                if any(not isinstance(bit, int) or bit for bit in bits):
+                if any(not isinstance(bit, int) for bit in bits):
                     with m.Case(word):
-                        m.d.comb += read.eq(Cat(*bits))
-        m.d.comb += [port.reply.valid.eq(port.access.valid), port.reply.p.data.eq(read)]
-        m.d.sync += [door.read_data.eq(Mux(door.function_number == 0, read, 0)),
-                     door.read_data_valid.eq(door.read_received)]
+                        m.d.comb += live.eq(Cat(Const(0, 1) if isinstance(bit, int) else bit for bit in bits))
+        m.d.comb += read.eq(Mux(beyond, 0, rom.data) | live)
+        m.d.comb += port.reply.valid.eq(port.access.valid)
+        with m.If(port.access.valid):
+            m.d.comb += port.reply.p.data.eq(read)
+        if self._has_door:
+            m.d.comb += door.read_data.eq(Mux(late_read, read, 0))
 
         # --- What the core hears of it --------------------------------------------------------------------
         def bit(name: str):

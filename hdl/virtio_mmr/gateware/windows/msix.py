@@ -7,6 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from virtio_mmr.gateware.access.compare import below
 from virtio_mmr.gateware.access.interface import AccessPort
 from virtio_mmr.spec.msix import ENTRY, ENTRY_SIZE
 
@@ -29,7 +30,7 @@ class MsixWindow(wiring.Component):
         m.d.comb += reply.valid.eq(access.valid)
         for register in ENTRY:
             if register.reset:
-                with m.If((access.p.offset[2:4] == register.offset // 4)
-                          & (access.p.offset < self._vectors * ENTRY_SIZE)):
+                with m.If(access.valid & (access.p.offset[2:4] == register.offset // 4)
+                          & below(access.p.offset, self._vectors * ENTRY_SIZE)):
                     m.d.comb += reply.p.data.eq(register.reset)
         return m

@@ -119,7 +119,7 @@ class RegisterWindow(wiring.Component):
             m.d.comb += touch.data.eq(access.p.data[start % 32:start % 32 + width])
 
         m.d.comb += reply.valid.eq(access.valid)
-        with m.If(inside):
+        with m.If(inside & access.valid):
             with m.Switch(number):
                 for word, values in sorted(words.items()):
                     if any(not isinstance(value, int) or value for value in values):
