@@ -486,8 +486,9 @@ void vm_accept(Model* model, uint32_t stream, int on) { model->accept[stream] = 
 void vm_send(Model* model, const uint32_t* words, const uint32_t* lengths, uint32_t count) {
     for (uint32_t i = 0; i < count; words += lengths[i++]) model->send(words, lengths[i]);
 }
-// TLPs queued, or not wholly accepted.
+// TLPs queued, or not wholly accepted; and those of them that are posted.
 uint32_t vm_unsent(const Model* model) { return uint32_t(model->posted.size() + model->non_posted.size()); }
+uint32_t vm_unsent_posted(const Model* model) { return uint32_t(model->posted.size()); }
 
 void vm_log_sent(Model* model, int on) {
     model->log_sent = on;
@@ -524,11 +525,14 @@ uint32_t vm_take(Model* model, uint32_t* words, uint32_t word_capacity, uint32_t
     return count;
 }
 
-// Sends one TLP, runs until quiet (at most `limit` clocks) and takes what came. Negative: not quiet.
-int32_t vm_exchange(Model* model, const uint32_t* tlp, uint32_t length, uint32_t quiet, uint64_t limit,
-                    uint32_t* words, uint32_t word_capacity, uint32_t* lengths, uint64_t* clocks,
-                    uint32_t capacity) {
+// Sends one TLP, runs until `expected` TLPs have come (but not for more than `limit` clocks) and until
+// quiet (the same), and takes what came. Negative: not quiet.
+int32_t vm_exchange(Model* model, const uint32_t* tlp, uint32_t length, uint32_t expected, uint32_t quiet,
+                    uint64_t limit, uint32_t* words, uint32_t word_capacity, uint32_t* lengths,
+                    uint64_t* clocks, uint32_t capacity) {
     model->send(tlp, length);
+    uint64_t start = model->now;
+    while (model->received.size() < expected && model->now - start < limit) model->step();
     if (model->run(quiet, limit) < 0) return -1;
     return int32_t(vm_take(model, words, word_capacity, lengths, clocks, capacity));
 }
@@ -604,6 +608,13 @@ void vm_stream_put(Model* model, uint32_t stream, const uint32_t* words, uint64_
     model->inputs_pending = true;
 }
 
+// One bit for every stream (of the first 64) whose queue is not empty.
+uint64_t vm_streams(const Model* model) {
+    uint64_t found = 0;
+    for (unsigned stream = 0; stream < STREAMS && stream < 64; ++stream)
+        found |= uint64_t(!model->queues[stream].words.empty()) << stream;
+    return found;
+}
 // Items that wait in a stream's queue.
 uint32_t vm_stream_size(const Model* model, uint32_t stream) {
     return uint32_t(model->queues[stream].words.size() / (2 + stream_words[stream]));

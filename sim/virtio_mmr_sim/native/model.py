@@ -140,8 +140,11 @@ class BackEnd:
 
     def take_all(self) -> dict[str, list[Item]]:
         """`take` of every output that has something."""
-        return {name: self.take(name) for name in self.outputs
-                if self._library.stream_size(self._handle, self._streams[name].index)}
+        waiting = self._library.streams(self._handle)
+        if not waiting:
+            return {}
+        return {name: self.take(name) for name, stream in self._streams.items()
+                if stream.is_output and waiting >> stream.index & 1}
 
     def put(self, name: str, *, delay: int = 0, **fields: int) -> None:
         """Queue one item, to be offered *delay* clocks from now or later; fields not named are 0."""
@@ -253,6 +256,10 @@ class NativeModel:
             raise NativeError(f"not quiet after {limit} clocks; {self.unsent} TLPs not accepted")
         return clocks
 
+    def wait(self, tlps: int, limit: int = PATIENCE) -> bool:
+        """Run until that many TLPs can be taken; False if they did not come within *limit* clocks."""
+        return int(self._library.wait(self._handle, tlps, limit)) >= 0
+
     def randomize(
         self, seed: int, *,
         rx_gap: float = 0.0, tx_stall: float = 0.0, be_stall: float = 0.0, be_gap: float = 0.0,
@@ -281,6 +288,11 @@ class NativeModel:
     def unsent(self) -> int:
         """TLPs that the design has not accepted."""
         return int(self._library.unsent(self._handle))
+
+    @property
+    def unsent_posted(self) -> int:
+        """Posted ones among `unsent`."""
+        return int(self._library.unsent_posted(self._handle))
 
     def log_sent(self, on: bool = True) -> None:
         """Remember when each TLP was offered and accepted, for `sent`."""
@@ -314,10 +326,15 @@ class NativeModel:
             yield tuple(self._view[place:place + length])
             place += length
 
-    def exchange(self, dwords: Sequence[int], quiet: int = QUIET) -> list[tuple[int, ...]]:
-        """Send one TLP, run until quiet, and return every TLP that came meanwhile."""
+    def exchange(
+        self, dwords: Sequence[int], quiet: int = QUIET, *, expected: int = 0
+    ) -> list[tuple[int, ...]]:
+        """Send one TLP, run until *expected* TLPs came and nothing moves, and return every TLP that came.
+
+        Who knows what to expect may ask for fewer *quiet* clocks.
+        """
         count = self._library.exchange(
-            self._handle, _pack(dwords), len(dwords), quiet, PATIENCE,
+            self._handle, _pack(dwords), len(dwords), expected, quiet, PATIENCE,
             self._words, _WORDS, self._lengths, self._clocks, _CAPACITY,
         )
         if count < 0:

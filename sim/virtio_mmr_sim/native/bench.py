@@ -1,0 +1,216 @@
+"""Measures a generated design: clocks of register accesses, and how fast the native model runs.
+
+Clocks are counted on the raw TLP streams with nothing held back:
+
+- latency: from the clock in which the first beat of a 1-dword read is offered to an idle core to the
+  clock in which the first beat of its completion is offered;
+- rates: 1000 TLPs back to back; from the first beat offered to the last completion taken, less the
+  time that one access takes alone, over 999. A read of the same register closes a run of writes,
+  so that a write counts when it has taken effect.
+"""
+
+import ctypes
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from virtio_mmr import config
+from virtio_mmr.config.device import DeviceConfig, Space
+from virtio_mmr.spec import legacy
+
+from virtio_mmr_sim.model import tlp
+
+from .library import Request
+from .model import NativeModel
+from .setup import ABOVE_4G, BELOW_4G, bring_up
+
+WIDTHS = (64, 128)
+RUN = 1000
+
+#: A register that keeps what is written and wakes nobody.
+_REGISTER = legacy.HEADER["queue_select"]
+_ENABLES = 0b1100
+_SHIFT = 16
+
+DEVICE = """
+schema = 1
+[device]
+kind = "net"
+[datapath]
+width = {width}
+"""
+
+
+class BenchError(RuntimeError):
+    """The design gave a wrong answer while it was measured."""
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Figures of one design, in clocks; "wide" ones are of requests with four header dwords."""
+
+    width: int
+    latency: int
+    read: float
+    write: float
+    alternating: float
+    wide_read: float
+    wide_write: float
+    wide_alternating: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Checked register TLPs a second of wall-clock time."""
+
+    width: int
+    one_call_each: float
+    batched: float
+
+
+def device(width: int) -> DeviceConfig:
+    """The measured device."""
+    return config.loads(DEVICE.format(width=width))
+
+
+def _write(address: int, value: int) -> list[int]:
+    return tlp.build(tlp.MemoryRequest(
+        write=True, address=address & ~3, first_be=_ENABLES, payload=(value << _SHIFT,)))
+
+
+def _read(address: int, tag: int) -> list[int]:
+    return tlp.build(tlp.MemoryRequest(address=address & ~3, first_be=_ENABLES, tag=tag & 0x3FF))
+
+
+def _span(model: NativeModel, tlps: Sequence[Sequence[int]], expected: Sequence[int]) -> tuple[int, int]:
+    """Send TLPs back to back: latency of the first completion, clocks from first offer to last completion."""
+    model.log_sent()
+    received = model.send_batch(tlps)
+    offered = min(first for _, first, _ in model.sent())
+    found = [item.dwords[3] >> _SHIFT if len(item.dwords) == 4 else None for item in received]
+    if found != list(expected):
+        pairs = enumerate(itertools.zip_longest(found, expected))
+        wrong = next(index for index, (one, other) in pairs if one != other)
+        raise BenchError(f"read {wrong} of {len(expected)} gave a wrong value")
+    return received[0].first - offered, received[-1].last - offered
+
+
+def _rates(model: NativeModel, address: int) -> Iterator[float]:
+    """Read, write, alternating."""
+    address += _REGISTER.offset
+    _span(model, [_write(address, 0x1234), _read(address, 0)], [0x1234])
+    _, alone = _span(model, [_read(address, 0)], [0x1234])
+    _, span = _span(model, [_read(address, i) for i in range(RUN)], [0x1234] * RUN)
+    yield (span - alone) / (RUN - 1)
+    writes = [_write(address, i) for i in range(RUN)]
+    _, span = _span(model, [*writes, _read(address, 0)], [RUN - 1])
+    yield (span - alone) / RUN
+    pairs = [part for i in range(RUN // 2) for part in (_write(address, i), _read(address, i))]
+    _, span = _span(model, pairs, range(RUN // 2))
+    yield (span - alone) / (RUN - 1)
+
+
+def measure_clocks(model: NativeModel, described: DeviceConfig) -> Clocks:
+    """Latency and rates of a design that nobody else uses meanwhile.
+
+    Raises
+    ------
+    BenchError
+        If a value read is wrong.
+    """
+    model.reset()
+    low = bring_up(model, described, BELOW_4G)[Space.LEGACY]
+    latency, _ = _span(model, [_read(low + _REGISTER.offset, 0)], [0])
+    narrow = tuple(_rates(model, low))
+    high = bring_up(model, described, ABOVE_4G)[Space.LEGACY]
+    return Clocks(described.datapath.width, latency, *narrow, *_rates(model, high))
+
+
+def measure_speed(model: NativeModel, described: DeviceConfig, seconds: float = 1.0) -> Speed:
+    """How many write-then-read accesses to one register the model performs in a second, values checked.
+
+    Raises
+    ------
+    BenchError
+        If a value read is wrong.
+    """
+    model.reset()
+    address = (bring_up(model, described)[Space.LEGACY] + _REGISTER.offset) & ~3
+    read, write = model.read32, model.write32
+    pairs, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        for value in range(500):
+            write(address, value << _SHIFT, _ENABLES)
+            if read(address, _ENABLES) >> _SHIFT != value:
+                raise BenchError(f"a register that was written with {value:#x} reads otherwise")
+        pairs += 500
+    one_call_each = 2 * pairs / elapsed
+
+    batch = (Request * RUN)(*[
+        Request(address, value << _SHIFT, _ENABLES, is_write)
+        for value in range(RUN // 2) for is_write in (True, False)
+    ])
+    expected = (ctypes.c_uint32 * RUN)(*[
+        0 if is_write else value << _SHIFT for value in range(RUN // 2) for is_write in (True, False)
+    ])
+    batches, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        if bytes(model.requests(batch)) != bytes(expected):
+            raise BenchError("a batch of writes and reads of one register gave a wrong value")
+        batches += 1
+    return Speed(described.datapath.width, one_call_each, RUN * batches / elapsed)
+
+
+def measure(widths: Sequence[int] = WIDTHS, seconds: float = 1.0) -> Iterator[tuple[Clocks, Speed]]:
+    """Generate, build and measure the device at each width."""
+    for width in widths:
+        described = device(width)
+        with NativeModel(described) as model:
+            yield measure_clocks(model, described), measure_speed(model, described, seconds)
+
+
+def as_json(clocks: Sequence[Clocks], speeds: Sequence[Speed]) -> dict[str, object]:
+    """Everything that was measured, with the peers' recorded figures."""
+    from . import peers
+
+    return {
+        "clocks": [asdict(item) for item in clocks],
+        "simulation_speed": [asdict(item) for item in speeds],
+        "peers": {
+            "recorded": peers.RECORDED,
+            "versions": dict(peers.VERSIONS),
+            "clocks": [asdict(peer) for peer in peers.PEERS],
+            "simulation_speed": dict(peers.SIMULATION_SPEED),
+        },
+    }
+
+
+def as_text(clocks: Sequence[Clocks], speeds: Sequence[Speed]) -> str:
+    """The same as a table."""
+    from . import peers
+
+    names = ("width", "latency", "read", "write", "alternating", "wide_read", "wide_write")
+    heading = ("core", "bits", "latency", "read", "write", "altern.", "4-DW rd", "4-DW wr")
+    rows: list[tuple[str, ...]] = [heading]
+    for item in clocks:
+        rows.append(("virtio-mmr", *(_figure(getattr(item, name)) for name in names)))
+    for peer in peers.PEERS:
+        rows.append((peer.core, *(_figure(getattr(peer, name, None)) for name in names)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["Clocks: latency of a 1-DW read, then clocks per 1-DW access, sustained over 1000", ""]
+    lines += ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    lines += ["", f"Other cores recorded {peers.RECORDED}: {'; '.join(peers.VERSIONS.values())}.", ""]
+    lines.append("Simulation speed, checked register TLPs a second")
+    for speed in speeds:
+        rates = f"{speed.one_call_each:,.0f} one call each, {speed.batched:,.0f} batched"
+        lines.append(f"  {speed.width} bit: {rates}")
+    for name, rate in peers.SIMULATION_SPEED.items():
+        lines.append(f"  recorded, {name}: {rate:,}")
+    return "\n".join(lines)
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.2f}"

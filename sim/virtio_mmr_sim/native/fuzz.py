@@ -1,0 +1,476 @@
+"""Random traffic through the generated design and the golden model, compared as it goes.
+
+A run is a chain of rounds, each from reset and from a seed of its own, so that a mismatch late in a long
+run repeats in seconds. A round mixes four ways of driving:
+
+- *stepwise*: one packet or back-end input at a time, with random gaps; completions, back-end events,
+  counters and error pulses must be equal after each;
+- *pipelined*: posted packets, then non-posted ones, sent as one; configuration writes go alone,
+  because a packet behind one may be judged before or after it;
+- *stalled*: nothing is taken from the design while writes keep coming; they must all be accepted;
+- *reset*: ``rst`` in the middle of packets; afterwards the design must equal a fresh model.
+
+What a burst makes of back-end events depends on when the back end accepts them, since changes that it has
+not heard of melt into one. There the comparison is: everything that the model reports was reported, and
+the last report about each queue and each configuration byte is the model's.
+"""
+
+import collections
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from virtio_mmr.config.device import DeviceConfig
+from virtio_mmr.spec.tlp import TlpType
+
+from virtio_mmr_sim.model import tlp
+from virtio_mmr_sim.model.configuration import LANES
+from virtio_mmr_sim.model.endpoint import EndpointModel
+from virtio_mmr_sim.model.events import QueueChange
+
+from .describe import describe
+from .model import NativeModel
+from .traffic import Traffic
+
+#: Packets of a round.
+ROUND = 2000
+
+#: Clocks without movement after which a packet has certainly taken effect, besides one for each dword of it.
+SETTLED = 24
+
+#: Clocks within which a stalled design must have accepted all writes.
+STALL_LIMIT = 50_000
+
+_COUNTERS = ("malformed", "poisoned", "unsupported", "unexpected", "hole")
+_ERRORS = ("correctable", "nonfatal", "fatal")
+
+#: Fields by which items of a stream are told apart where the order between them is free.
+_KEYS = {"queue_update": "queue", "notification": "queue", "config_write": "offset"}
+
+Event = tuple[str, dict[str, int]]
+
+
+class Mismatch(AssertionError):
+    """The design and the model differ; the text says where, and how to repeat it."""
+
+
+@dataclass
+class Statistics:
+    """What a run did."""
+
+    seed: int
+    packets: int = 0
+    completions: int = 0
+    events: int = 0
+    rounds: int = 0
+    clocks: int = 0
+    seconds: float = 0.0
+    modes: dict[str, int] = field(default_factory=dict)
+
+
+def is_posted(dwords: Sequence[int]) -> bool:
+    """Whether flow control counts a packet as posted, or as a completion."""
+    kind, fmt = tlp.type_of(dwords[0]), tlp.format_of(dwords[0])
+    if fmt & 0b100 or kind & ~1 == TlpType.COMPLETION or kind & 0b11000 == TlpType.MESSAGE:
+        return True
+    return kind == TlpType.MEMORY and fmt & tlp.DATA != 0
+
+
+def is_config_write(dwords: Sequence[int]) -> bool:
+    """Whether the packet may change how the next ones are judged."""
+    return tlp.type_of(dwords[0]) in (TlpType.CONFIG_0, TlpType.CONFIG_1) and dwords[0] >> 30 & 1 != 0
+
+
+class Round:
+    """One round: a design and a model from reset on."""
+
+    def __init__(self, native: NativeModel, config: DeviceConfig, seed: int):
+        self._native, self._config, self.seed = native, config, seed
+        self._rng = random.Random(seed)
+        self._history: collections.deque[tuple[str, object]] = collections.deque(maxlen=10)
+        self.packets = self.completions = self.events = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._golden = EndpointModel(self._config)
+        self._traffic = Traffic(self._golden, self._rng)
+
+    def run(self, packets: int, modes: Mapping[str, int], used: dict[str, int]) -> None:
+        """Drive about *packets* packets; *modes* gives each way of driving its weight.
+
+        Raises
+        ------
+        Mismatch
+            If the design and the model differ.
+        """
+        ways: dict[str, Callable[[int], None]] = {
+            "stepwise": self._stepwise, "pipelined": self._pipelined, "stalled": self._stalled, "reset": self._reset,
+        }
+        self._native.reset(self._rng.randrange(1, 5))
+        self._native.hold_tx(False)
+        while self.packets < packets:
+            for _ in range(6):
+                self._step(self._traffic.repair())
+            before = self.packets
+            mode = self._rng.choices(list(modes), list(modes.values()))[0]
+            self._randomize(mode)
+            ways[mode](min(self._rng.choice((10, 50, 200)), packets - self.packets))
+            used[mode] = used.get(mode, 0) + self.packets - before
+        self._randomize("stepwise")
+        self._probe()
+        self._check_violations()
+
+    def _randomize(self, mode: str) -> None:
+        rng = self._rng
+        gap, stall = (rng.choice((0.0, 0.0, 0.1, 0.5)) for _ in range(2))
+        back_end_stall, back_end_gap = (rng.choice((0.0, 0.0, 0.3, 0.8)) for _ in range(2))
+        self._native.randomize(
+            rng.getrandbits(32), rx_gap=gap, tx_stall=stall, be_stall=back_end_stall, be_gap=back_end_gap)
+
+    # Ways of driving
+
+    def _stepwise(self, count: int) -> None:
+        for _ in range(count):
+            if self._rng.random() < 0.15:
+                self._back_end_input()
+            else:
+                self._step(self._traffic.any())
+
+    def _pipelined(self, count: int) -> None:
+        rng, traffic = self._rng, self._traffic
+        sent = 0
+        while sent < count:
+            if rng.random() < 0.2:
+                self._step(traffic.config_write() if self._golden.bars else traffic.repair())
+                sent += 1
+                continue
+            posted = [packet for packet in self._several(12) if is_posted(packet)]
+            others = [packet for packet in self._several(20) if not is_posted(packet) and not is_config_write(packet)]
+            self._group([*posted, *others])
+            sent += len(posted) + len(others)
+            if rng.random() < 0.3:
+                self._back_end_input()
+
+    def _several(self, most: int) -> list[list[int]]:
+        return [self._traffic.any() for _ in range(self._rng.randrange(most))]
+
+    def _group(self, packets: list[list[int]]) -> None:
+        """Send as one, with the back end listening or not."""
+        if not packets:
+            return
+        listening = self._rng.random() < 0.5
+        self._listen(listening)
+        self._native.np_slack(self._rng.choice((0, 16)))
+        expected = [completion for packet in packets for completion in self._receive(packet)]
+        self._native.send(*packets)
+        self._wait(len(expected), sum(map(len, packets)))
+        self._compare_completions(expected)
+        self._listen(True)
+        self._native.settle(SETTLED)
+        self._compare_melted_events()
+        self._compare_counters()
+
+    def _stalled(self, count: int) -> None:
+        """Reads of what no write changes, so that it does not matter which writes pass them."""
+        rng, native = self._rng, self._native
+        native.hold_tx()
+        native.np_slack(rng.choice((0, 16)))
+        expected: list[list[int]] = []
+        packets = []
+        for _ in range(count):
+            packets.append(self._traffic.plain_write() if rng.random() < 0.7 else self._traffic.constant_read())
+            expected += self._receive(packets[-1])
+        native.send(*packets)
+        for _ in range(0, STALL_LIMIT, 64):
+            native.clock(64)
+            if not native.unsent_posted:
+                break
+        else:
+            self._fail(f"{native.unsent_posted} writes were not accepted within {STALL_LIMIT} clocks of stall")
+        native.settle(SETTLED)
+        self._compare_completions([])
+        native.hold_tx(False)
+        self._wait(len(expected), sum(map(len, packets)))
+        self._compare_completions(expected)
+        self._compare_melted_events()
+        self._compare_counters()
+
+    def _reset(self, count: int) -> None:
+        """Cut off whatever is on its way."""
+        rng, native = self._rng, self._native
+        packets = self._several(min(count, 30))
+        self.packets += len(packets)
+        if packets:
+            native.send(*packets)
+        native.clock(rng.randrange(100))
+        self._check_violations()
+        native.reset(rng.randrange(1, 5))
+        self._history.append(("rst", None))
+        self._start()
+        if rng.random() < 0.3:
+            self._probe()
+
+    def _probe(self) -> None:
+        """Read what can be read without changing it."""
+        rng = self._rng
+        for offset in sorted({*range(0, 0x100, 4), *(4 * rng.randrange(1024) for _ in range(32))}):
+            self._step(tlp.build(tlp.ConfigRequest(offset=offset, requester=0xBEEF, tag=offset >> 2)))
+        for _ in range(40):
+            self._step(self._traffic.read())
+
+    # Packets
+
+    def _receive(self, packet: list[int]) -> list[list[int]]:
+        """Give a packet to the model."""
+        self._history.append(("packet", packet))
+        self.packets += 1
+        completions = self._golden.receive(packet)
+        self.completions += len(completions)
+        return completions
+
+    def _step(self, packet: list[int]) -> None:
+        """Send one packet, and compare everything."""
+        expected = self._receive(packet)
+        got = self._native.exchange(packet, SETTLED + len(packet), expected=len(expected))
+        if got != list(map(tuple, expected)):
+            self._fail_completions(expected, got)
+        several = tlp.format_of(packet[0]) & tlp.DATA and tlp.length_of(packet[0]) > 1
+        if several:
+            self._compare_melted_events()
+        else:
+            self._compare_events()
+        self._compare_counters()
+
+    def _wait(self, completions: int, dwords: int) -> None:
+        """Until that many completions came, and what was sent before them has taken effect."""
+        self._native.wait(completions, 40_000 + 64 * dwords)
+        self._native.settle(SETTLED + 64)
+
+    def _compare_completions(self, expected: list[list[int]]) -> None:
+        got = self._native.take()
+        if got != list(map(tuple, expected)):
+            self._fail_completions(expected, got)
+
+    def _fail_completions(self, expected: list[list[int]], got: list[tuple[int, ...]]) -> None:
+        place = next((i for i, (one, other) in enumerate(zip(expected, got, strict=False)) if tuple(one) != other),
+                     min(len(expected), len(got)))
+        lines = [f"completion {place} differs ({len(expected)} expected, {len(got)} came)"]
+        for name, packets in (("expected", expected), ("got", got)):
+            lines.append(f"  {name}: {describe(packets[place]) if place < len(packets) else 'none'}")
+        self._fail("\n".join(lines))
+
+    # The back end
+
+    def _listen(self, on: bool) -> None:
+        for name in self._native.backend.outputs:
+            self._native.backend.accept(name, on)
+
+    def _back_end_input(self) -> None:
+        rng, native, golden = self._rng, self._native, self._golden
+        fence = golden.function.fence
+        epoch = fence.epoch if rng.random() < 0.85 else rng.randrange(4)
+        names = ("reset_done", "interrupt_cause", "fault", "config_update", "queue_quiet", "dma_read", "dma_write")
+        weights = (30 if fence.outstanding else 3, 20, 3, 10, 2, 2, 2)
+        name = rng.choices(names, weights)[0]
+        queue = rng.randrange(len(self._config.queues))
+        expected: list[Event] = []
+        match name:
+            case "reset_done":
+                self._put(name, epoch=epoch)
+                golden.reset_done(0, epoch)
+            case "interrupt_cause":
+                change = rng.random() < 0.3
+                self._put(name, epoch=epoch, queue=queue, config_change=change)
+                golden.interrupt_cause(0, epoch, queue, change)
+            case "fault":
+                cause = rng.choice((1, 2, 3, rng.randrange(16)))
+                self._put(name, epoch=epoch, queue=queue, cause=cause)
+                golden.fault(0, epoch, queue, cause)
+            case "config_update":
+                beats = rng.choice((1, 1, 2, 3))
+                for beat in range(beats):
+                    offset = 4 * rng.randrange(max(1, (self._config.kind.config_size + 3) // 4))
+                    data, strobe, last = rng.getrandbits(32), rng.randrange(16), beat == beats - 1
+                    self._put(name, offset=offset, data=data, strobe=strobe, last=last)
+                    golden.config_update(0, offset, data, strobe, last)
+            case "queue_quiet":
+                self._put(name, queue=queue)
+                golden.queue_quiet(0, queue)
+            case "dma_read":
+                owner, context = rng.randrange(8), rng.getrandbits(16)
+                self._put(name, epoch=epoch, address=rng.getrandbits(64), bytes=rng.randrange(1, 4097), owner=owner,
+                          context=context)
+                expected.append(("dma_read_data", {
+                    "owner": owner, "context": context, "bytes": 0, "last": 1, "status": 5}))
+            case "dma_write":
+                context, report, beats = rng.getrandbits(16), rng.random() < 0.7, rng.randrange(1, 4)
+                width = self._config.datapath.width // 8
+                self._put(name, epoch=epoch, address=rng.getrandbits(64), bytes=beats * width, context=context,
+                          report=report)
+                for beat in range(beats):
+                    self._put("dma_write_data", data=rng.getrandbits(8 * width), bytes=width, last=beat == beats - 1)
+                if report:
+                    expected.append(("dma_write_done", {"context": context, "status": 1}))
+        native.settle(SETTLED)
+        self._compare_completions([])
+        self._compare_events(expected)
+        self._compare_counters()
+
+    def _put(self, name: str, **fields: int) -> None:
+        values = {field: int(value) for field, value in fields.items()}
+        self._history.append((f"back end, {name}", values))
+        self._native.backend.put(name, delay=self._rng.choice((0, 0, 3, 20)), **values)
+
+    def _events(self) -> dict[str, list[dict[str, int]]]:
+        found = {}
+        for name, items in self._native.backend.take_all().items():
+            self.events += len(items)
+            found[name] = [_meaning(name, item.fields) for item in items]
+        return found
+
+    def _compare_events(self, more: Sequence[Event] = ()) -> None:
+        """Everything the back end heard, in order within a stream; queues and dwords in any order."""
+        got = self._events()
+        expected: dict[str, list[dict[str, int]]] = {}
+        for name, fields in [*self._golden.drain(), *more]:
+            expected.setdefault(name, []).append(_meaning(name, fields))
+        if got != expected:
+            for found in (got, expected):
+                for name, key in _KEYS.items():
+                    found.get(name, []).sort(key=lambda fields: fields[key])
+        if got != expected:
+            self._fail_events(expected, got)
+
+    def _compare_melted_events(self) -> None:
+        """The back end heard all that the model reports, and last what the model reports last."""
+        got = self._events()
+        expected: dict[str, list[dict[str, int]]] = {}
+        for name, fields in self._golden.drain():
+            expected.setdefault(name, []).append(_meaning(name, fields))
+        if not _melts(expected, got):
+            self._fail_events(expected, got)
+        for request in got.get("reset_request", ())[-1:]:
+            # How many epochs a burst of resets takes depends on how fast the back end accepts requests.
+            self._golden.function.fence.epoch = request["epoch"]
+
+    def _fail_events(self, expected: dict[str, list[dict[str, int]]], got: dict[str, list[dict[str, int]]]) -> None:
+        lines = ["back-end events differ"]
+        for name in sorted({*expected, *got}):
+            if expected.get(name) != got.get(name):
+                lines += [f"  {name} expected: {expected.get(name, [])}", f"  {name} got:      {got.get(name, [])}"]
+        self._fail("\n".join(lines))
+
+    # What can be seen besides
+
+    def _compare_counters(self) -> None:
+        native, golden = self._native, self._golden
+        for name in _COUNTERS:
+            expected, got = getattr(golden.counters, name), native.output(f"count_{name}")
+            if got != expected:
+                self._fail(f"count_{name} is {got}, expected {expected}")
+        for name in _ERRORS:
+            expected, got = getattr(golden.errors, name), native.pulses(f"error_{name}")
+            if got != expected:
+                self._fail(f"error_{name} was given {got} times, expected {expected}")
+
+    def _check_violations(self) -> None:
+        for violation in self._native.violations():
+            self._fail(f"the transmit stream broke a rule in clock {violation.clock}: {violation.rule}")
+
+    def _fail(self, what: str) -> None:
+        lines = [what, f"after packet {self.packets} of the round with seed {self.seed}; the last transactions:"]
+        for kind, content in self._history:
+            if kind == "packet":
+                assert isinstance(content, list)
+                lines.append(f"  {describe(content, self._golden)}")
+            else:
+                lines.append(f"  {kind}" if content is None else f"  {kind}: {content}")
+        for violation in self._native.violations()[:1]:
+            lines.append(f"The transmit stream broke a rule in clock {violation.clock}: {violation.rule}.")
+        raise Mismatch("\n".join(lines))
+
+
+def _meaning(name: str, fields: Mapping[str, int]) -> dict[str, int]:
+    """An event without what has no meaning in it: lanes not written, rings of a stopped queue, no data."""
+    found = {field: int(value) for field, value in fields.items()}
+    if name == "config_write":
+        found["data"] &= LANES[found["strobe"]]
+    elif name == "queue_update" and found["change"] != QueueChange.ENABLE:
+        found |= {"descriptors": 0, "available": 0, "used": 0}
+    elif name == "dma_read_data":
+        found.pop("data", None)
+    return found
+
+
+def _melts(expected: dict[str, list[dict[str, int]]], got: dict[str, list[dict[str, int]]]) -> bool:
+    """Whether *got* may be what was heard of a burst whose outcome is *expected*."""
+    for name in ("notification", "driver_update", "queue_update", "config_write", "reset_request"):
+        wanted, heard = expected.get(name, []), got.get(name, [])
+        if name == "reset_request":
+            if bool(wanted) != bool(heard):
+                return False
+        elif name == "driver_update":
+            if not {item["event"] for item in wanted} <= {item["event"] for item in heard}:
+                return False
+        elif name == "notification":
+            if not {item["queue"] for item in wanted} <= {item["queue"] for item in heard}:
+                return False
+        elif name == "queue_update":
+            last = {item["queue"]: {**item, "vector_valid": 0} for item in heard}
+            if any(last.get(item["queue"]) != {**item, "vector_valid": 0} for item in wanted):
+                return False
+        elif not _written(wanted).items() <= _written(heard).items():
+            return False
+    return not got.keys() & {"dma_read_data", "dma_write_done"}
+
+
+def _written(writes: list[dict[str, int]]) -> dict[int, int]:
+    """The last value of every configuration byte."""
+    return {
+        write["offset"] + lane: write["data"] >> 8 * lane & 0xFF
+        for write in writes for lane in range(4) if write["strobe"] >> lane & 1
+    }
+
+
+#: Weights of the ways of driving.
+MODES = {"stepwise": 6, "pipelined": 4, "stalled": 1, "reset": 1}
+
+
+def run(
+    native: NativeModel,
+    config: DeviceConfig,
+    packets: int,
+    seed: int,
+    *,
+    modes: Mapping[str, int] = MODES,
+    repeat: str = "vmmr fuzz",
+    progress: Callable[[Statistics], None] = lambda statistics: None,
+) -> Statistics:
+    """Compare *native* with the golden model of *config* for about so many packets.
+
+    Round *n* has the seed ``seed + n``. *repeat* begins the command that is printed with a mismatch.
+
+    Raises
+    ------
+    Mismatch
+        If they differ.
+    """
+    statistics = Statistics(seed)
+    start, clock = time.perf_counter(), native.now
+    while statistics.packets < packets:
+        this = Round(native, config, seed + statistics.rounds)
+        length = min(ROUND, packets - statistics.packets)
+        try:
+            this.run(length, modes, statistics.modes)
+        except Mismatch as mismatch:
+            command = f"{repeat} --seed {this.seed} --tlps {length}"
+            raise Mismatch(f"{mismatch}\nRepeat with: {command}") from None
+        statistics.rounds += 1
+        statistics.packets += this.packets
+        statistics.completions += this.completions
+        statistics.events += this.events
+        statistics.clocks = native.now - clock
+        statistics.seconds = time.perf_counter() - start
+        progress(statistics)
+    return statistics
