@@ -6,6 +6,7 @@ Specification: PCI Express Base 5.0, 2.2.2 (payload), 2.2.5 (byte enables), 2.2.
 import enum
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 from virtio_mmr.spec.tlp import TlpType
 
@@ -26,36 +27,32 @@ class Malformed(enum.Enum):
     BYTE_ENABLES = "the byte enables break a rule"
 
 
-class Rules(enum.Flag):
+class Rules(NamedTuple):
     """What is checked for a kind of packet beyond its size."""
 
-    NONE = 0
-    #: Lies in one page.
-    CROSSING = enum.auto()
-    #: Byte enables follow the rules.
-    BYTE_ENABLES = enum.auto()
+    #: Lies in one page, and its byte enables follow the rules.
+    memory: bool = False
     #: One dword, no last byte enables, traffic class 0, no attributes.
-    FIXED_FIELDS = enum.auto()
+    fixed_fields: bool = False
 
 
 def _known() -> dict[int, Rules]:
     """Rules by the top byte of a packet (format and type); what is missing is malformed."""
-    memory = Rules.CROSSING | Rules.BYTE_ENABLES
     known: dict[int, Rules] = {}
 
     def add(formats: Sequence[int], kind: int, rules: Rules) -> None:
         known.update((fmt << 5 | kind, rules) for fmt in formats)
 
-    add((0, WIDE, DATA, DATA | WIDE), TlpType.MEMORY, memory)
-    add((0, WIDE), TlpType.MEMORY_LOCKED, memory)
+    add((0, WIDE, DATA, DATA | WIDE), TlpType.MEMORY, Rules(memory=True))
+    add((0, WIDE), TlpType.MEMORY_LOCKED, Rules(memory=True))
     for kind in (TlpType.IO, TlpType.CONFIG_0, TlpType.CONFIG_1):
-        add((0, DATA), kind, Rules.FIXED_FIELDS)
+        add((0, DATA), kind, Rules(fixed_fields=True))
     for kind in (TlpType.COMPLETION, TlpType.COMPLETION_LOCKED):
-        add((0, DATA), kind, Rules.NONE)
+        add((0, DATA), kind, Rules())
     for kind in (TlpType.FETCH_ADD, TlpType.SWAP, TlpType.COMPARE_SWAP):
-        add((DATA, DATA | WIDE), kind, Rules.NONE)
+        add((DATA, DATA | WIDE), kind, Rules())
     for routing in range(8):
-        add((WIDE, DATA | WIDE), TlpType.MESSAGE | routing, Rules.NONE)
+        add((WIDE, DATA | WIDE), TlpType.MESSAGE | routing, Rules())
     return known
 
 
@@ -92,11 +89,11 @@ def why_malformed(dwords: Sequence[int], max_payload: int, check_byte_enables: b
         return Malformed.PAYLOAD
 
     first_be, last_be = dwords[1] & 0xF, dwords[1] >> 4 & 0xF
-    if rules & Rules.FIXED_FIELDS:
+    if rules.fixed_fields:
         traffic_class, attributes = dword0 >> 20 & 7, dword0 >> 16 & 4 | dword0 >> 12 & 3
         if traffic_class or attributes or length != 1 or last_be:
             return Malformed.FIXED_FIELDS
-    if rules & Rules.CROSSING:
+    if rules.memory:
         address = dwords[header - 1] & 0xFFFF_FFFC
         if address % PAGE + 4 * length > PAGE:
             return Malformed.CROSSING

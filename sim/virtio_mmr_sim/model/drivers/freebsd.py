@@ -1,6 +1,7 @@
 """FreeBSD: sys/dev/virtio/pci/virtio_pci_legacy.c and virtio_pci.c."""
 
 from virtio_mmr.spec.status import Status
+
 from virtio_mmr_sim.model.driver import (
     CONFIG_VECTOR,
     DEVICE_STATUS,

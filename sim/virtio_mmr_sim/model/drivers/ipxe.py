@@ -1,6 +1,7 @@
 """iPXE: src/drivers/bus/virtio-pci.c and net/virtio-net.c, before and after the rework of May 2026."""
 
 from virtio_mmr.spec.status import Status
+
 from virtio_mmr_sim.model.driver import (
     DEVICE_FEATURES,
     DEVICE_STATUS,

@@ -3,6 +3,7 @@
 from virtio_mmr.spec.device_types import ConfigField
 from virtio_mmr.spec.legacy import NO_VECTOR
 from virtio_mmr.spec.status import Status
+
 from virtio_mmr_sim.model.driver import (
     CONFIG_VECTOR,
     DEVICE_STATUS,

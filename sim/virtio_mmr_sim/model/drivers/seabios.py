@@ -1,6 +1,7 @@
 """SeaBIOS 1.16: src/hw/virtio-pci.c and virtio-blk.c."""
 
 from virtio_mmr.spec.status import Status
+
 from virtio_mmr_sim.model.driver import (
     DEVICE_FEATURES,
     DEVICE_STATUS,

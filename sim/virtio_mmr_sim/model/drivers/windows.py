@@ -2,6 +2,7 @@
 
 from virtio_mmr.spec.legacy import NO_VECTOR
 from virtio_mmr.spec.status import Status
+
 from virtio_mmr_sim.model.driver import (
     CONFIG_VECTOR,
     DEVICE_STATUS,
