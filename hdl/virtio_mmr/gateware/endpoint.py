@@ -201,11 +201,15 @@ class Endpoint(wiring.Component):
             config_space.interrupt_status.eq((state.row.isr != 0) & ~control.msix_enable),
             table.function.eq(function),
             table.queue.eq(state.queue_select),
-            table.write.eq(state.queue_write),
-            table.next.eq(state.queue_next),
+            table.page_bytes.eq(state.queue_page_bytes),
+            table.write_page.eq(state.write_page),
+            table.new_page.eq(state.new_page),
+            table.write_vector.eq(state.write_vector),
+            table.new_vector.eq(state.new_vector),
             state.queue_exists.eq(table.exists),
             state.queue_size.eq(table.size),
-            state.queue_row.eq(table.row),
+            state.queue_page.eq(table.page),
+            state.queue_vector.eq(table.vector),
             state.scan.eq(notify.scan),
             state.reported.eq(notify.reported),
             notify.row.eq(state.row),
@@ -213,11 +217,11 @@ class Endpoint(wiring.Component):
             notify.may_request.eq(control.bus_master),
             notify.report.eq(reporting),
             notify.queue_size.eq(table.size),
-            notify.vector_valid.eq(table.row.vector != legacy.NO_VECTOR),
+            notify.vector.eq(table.vector),
             notify.rings.eq(table.rings),
         ]
         with m.If(reporting):
-            m.d.comb += table.queue.eq(notify.scan)
+            m.d.comb += [table.queue.eq(notify.scan), table.page_bytes.eq(notify.page_bytes)]
 
         # --- The clock's event ----------------------------------------------------------------------------
         starting = Signal(init=1)

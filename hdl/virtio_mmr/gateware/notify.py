@@ -10,6 +10,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from virtio_mmr.spec import legacy
+
 from .backend import DriverEvent, DriverUpdate, Notification, QueueChange, QueueUpdate, ResetRequest
 from .state.function import Reported, function_row
 from .state.queues import RingAddresses
@@ -40,7 +42,9 @@ class NotifyUnit(wiring.Component):
     wanted : Out(1)
         A REPORT would take something, now or after some more of them.
     scan : Out(16)
-    queue_size : In(16), vector_valid : In(1), rings : In(RingAddresses)
+    page_bytes : Out(4)
+        Bytes of its page that are not zero.
+    queue_size : In(16), vector : In(16), rings : In(RingAddresses)
         Of queue `scan`.
     driver_update, queue_update, notification, reset_request : Out(stream)
     """
@@ -56,7 +60,8 @@ class NotifyUnit(wiring.Component):
             "wanted": Out(1),
             "scan": Out(16),
             "queue_size": In(16),
-            "vector_valid": In(1),
+            "page_bytes": Out(4),
+            "vector": In(16),
             "rings": In(RingAddresses),
             "driver_update": Out(stream.Signature(DriverUpdate)),
             "queue_update": Out(stream.Signature(QueueUpdate)),
@@ -78,7 +83,10 @@ class NotifyUnit(wiring.Component):
         told = Cat(here)
         queue_changed = (row.tell_queue & told).any()
         queue_notified = (row.notified & told).any()
-        queue_enabled = (row.queue_enabled & told).any()
+        for i in range(self._queues):
+            with m.If(here[i]):
+                m.d.comb += self.page_bytes.eq(row.queue_page_bytes[4 * i:4 * i + 4])
+        has_vector = (row.queue_vector_valid & told).any() & (self.vector != legacy.NO_VECTOR)
 
         may_tell = ~row.reset_outstanding
         driver_flags = Cat(row.tell_driver_ok, row.tell_features, row.tell_gate)
@@ -136,12 +144,12 @@ class NotifyUnit(wiring.Component):
                 queue_update.p.function.eq(self.function),
                 queue_update.p.queue.eq(scan),
                 queue_update.p.row.eq(flat),
-                queue_update.p.change.eq(Mux(queue_enabled, QueueChange.ENABLE, QueueChange.DISABLE)),
+                queue_update.p.change.eq(Mux(self.page_bytes.any(), QueueChange.ENABLE, QueueChange.DISABLE)),
                 queue_update.p.size.eq(self.queue_size),
                 queue_update.p.descriptors.eq(self.rings.descriptors),
                 queue_update.p.available.eq(self.rings.available),
                 queue_update.p.used.eq(self.rings.used),
-                queue_update.p.vector_valid.eq(self.vector_valid),
+                queue_update.p.vector_valid.eq(has_vector),
             ]
         with m.If(reported.notification):
             m.d.sync += [

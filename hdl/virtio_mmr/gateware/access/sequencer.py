@@ -74,8 +74,8 @@ def lowest_byte(enables):
 
 
 def bytes_above(enables):
-    """How many bytes lie above the highest enabled one, 3 if there is none."""
-    return Mux(enables[3], 0, Mux(enables[2], 1, Mux(enables[1], 2, 3)))
+    """How many bytes lie above the highest enabled one, 0 if there is none."""
+    return Mux(enables[3], 0, Mux(enables[2], 1, Mux(enables[1], 2, Mux(enables[0], 3, 0))))
 
 
 class AccessSequencer(wiring.Component):

@@ -15,8 +15,6 @@ from virtio_mmr.gateware.access.compare import below
 from virtio_mmr.gateware.backend import ResetCause
 from virtio_mmr.spec import control, legacy
 
-from .queues import QueueRow
-
 
 class EventKind(Enum, shape=unsigned(3)):
     """What the back end, or the core itself, does to a row in a clock without an access."""
@@ -57,8 +55,9 @@ class Reported(data.Struct):
 def function_row(queues: int) -> data.StructLayout:
     """One function's state.
 
-    ``needs_reset`` is bit 6 of the status byte. ``queue_valid`` says which rows of the queue table count,
-    so that a reset takes one clock.
+    ``needs_reset`` is bit 6 of the status byte. ``queue_page_bytes`` has four bits a queue, one for each byte of
+    its page that is not zero, and ``queue_vector_valid`` one for a vector that was written: so the queue
+    table's rows need no reset, and a queue is enabled if any of its four bits is set.
     """
     return data.StructLayout({
         "status": unsigned(8),
@@ -74,8 +73,8 @@ def function_row(queues: int) -> data.StructLayout:
         "tell_driver_ok": unsigned(1),
         "tell_features": unsigned(1),
         "tell_gate": unsigned(1),
-        "queue_valid": unsigned(queues),
-        "queue_enabled": unsigned(queues),
+        "queue_page_bytes": unsigned(4 * queues),
+        "queue_vector_valid": unsigned(queues),
         "tell_queue": unsigned(queues),
         "notified": unsigned(queues),
         "big_endian": unsigned(1),
@@ -124,9 +123,12 @@ class FunctionState(wiring.Component):
         Effects of this clock's configuration access.
     driver_wrote : In(1)
         This clock's access changes device configuration.
-    queue_exists : In(1), queue_size : In(16), queue_row : In(QueueRow)
-        The queue that the row selects, or during a REPORT the one that is scanned.
-    queue_write : Out(1), queue_next : Out(QueueRow)
+    queue_exists : In(1), queue_size : In(16), queue_page : In(32), queue_vector : In(16)
+        The queue that the row selects.
+    queue_page_bytes : Out(4)
+        Bytes of its page that are not zero.
+    write_page : Out(4), new_page : Out(32), write_vector : Out(1), new_vector : Out(16)
+        Change it.
     queue_select : Out(16)
         Selected queue of the function.
     scan : In(16)
@@ -159,9 +161,13 @@ class FunctionState(wiring.Component):
             "driver_wrote": In(1),
             "queue_exists": In(1),
             "queue_size": In(16),
-            "queue_row": In(QueueRow),
-            "queue_write": Out(1),
-            "queue_next": Out(QueueRow),
+            "queue_page": In(32),
+            "queue_vector": In(16),
+            "queue_page_bytes": Out(4),
+            "write_page": Out(4),
+            "new_page": Out(32),
+            "write_vector": Out(1),
+            "new_vector": Out(16),
             "queue_select": Out(16),
             "scan": In(16),
             "reported": In(Reported),
@@ -200,9 +206,14 @@ class FunctionState(wiring.Component):
         selected = [Signal(name=f"selects_{i}") for i in queues]
         for i in queues:
             m.d.comb += selected[i].eq(index == i)
-        usable = (Cat(selected) & row.queue_valid).any()
-        page = Mux(usable, self.queue_row.page, 0)
-        vector = Mux(usable, self.queue_row.vector, legacy.NO_VECTOR)
+        page_bytes = [row.queue_page_bytes[4 * i:4 * i + 4] for i in queues]
+        enabled = [Signal(name=f"enabled_{i}") for i in queues]
+        for i in queues:
+            m.d.comb += enabled[i].eq(page_bytes[i].any())
+            with m.If(selected[i]):
+                m.d.comb += self.queue_page_bytes.eq(page_bytes[i])
+        has_vector = (Cat(selected) & row.queue_vector_valid).any()
+        vector = Mux(has_vector, self.queue_vector, legacy.NO_VECTOR)
 
         # --- What the windows show ------------------------------------------------------------------------
         offered = C(self._offered, 32)
@@ -210,7 +221,7 @@ class FunctionState(wiring.Component):
         shown = {
             "device_features": offered & ~hidden,
             "function_driver_features": row.driver_features,
-            "queue_page": page,
+            "queue_page": Mux(self.queue_exists, self.queue_page, 0),
             "queue_size": self.queue_size,
             "function_queue_select": row.queue_select,
             "function_status": row.status,
@@ -253,19 +264,22 @@ class FunctionState(wiring.Component):
             m.d.comb += new.queue_select.eq(
                 merged(row.queue_select, touch.function_queue_select.data, touch.function_queue_select.write))
 
-        new_page = merged(page, touch.queue_page.data, touch.queue_page.write)
-        page_written = touch.queue_page.write.any() & self.queue_exists
-        m.d.comb += [self.queue_next.page.eq(page), self.queue_next.vector.eq(vector)]
-        with m.If(page_written):
-            m.d.comb += [self.queue_next.page.eq(new_page), self.queue_write.eq(1)]
+        strobes = touch.queue_page.write
+        filled = Signal(4)
+        m.d.comb += [
+            self.new_page.eq(touch.queue_page.data),
+            filled.eq(Cat(Mux(strobes[i], touch.queue_page.data[8 * i:8 * i + 8].any(), self.queue_page_bytes[i])
+                          for i in range(4))),
+        ]
+        with m.If(strobes.any() & self.queue_exists):
+            m.d.comb += self.write_page.eq(strobes)
             for i in queues:
                 with m.If(selected[i]):
                     m.d.comb += [
-                        new.queue_valid[i].eq(1),
-                        new.queue_enabled[i].eq(new_page != 0),
-                        new.tell_queue[i].eq((new_page != 0) | row.queue_enabled[i] | row.tell_queue[i]),
+                        new.queue_page_bytes[4 * i:4 * i + 4].eq(filled),
+                        new.tell_queue[i].eq(filled.any() | enabled[i] | row.tell_queue[i]),
                     ]
-                    with m.If(new_page == 0):
+                    with m.If(filled == 0):
                         m.d.comb += new.notified[i].eq(0)
 
         if self._vectors:
@@ -277,10 +291,9 @@ class FunctionState(wiring.Component):
                     row.config_vector, touch.function_config_vector.data, touch.function_config_vector.write)))
             with m.If(touch.queue_vector.write.any() & self.queue_exists):
                 m.d.comb += [
-                    self.queue_next.vector.eq(legal(merged(
-                        vector, touch.queue_vector.data, touch.queue_vector.write))),
-                    self.queue_write.eq(1),
-                    new.queue_valid.eq(row.queue_valid | Cat(selected)),
+                    self.new_vector.eq(legal(merged(vector, touch.queue_vector.data, touch.queue_vector.write))),
+                    self.write_vector.eq(1),
+                    new.queue_vector_valid.eq(row.queue_vector_valid | Cat(selected)),
                 ]
 
         with m.If(touch.function_isr.read[0]):
@@ -296,7 +309,7 @@ class FunctionState(wiring.Component):
 
         kicked = Cat(touch.kick.data[:8], Mux(touch.kick.write[1], touch.kick.data[8:], 0))
         kick = touch.kick.write[0] & ~status_reset
-        kicks = Cat(kick & (kicked == i) & row.queue_enabled[i] for i in queues)
+        kicks = Cat(kick & (kicked == i) & enabled[i] for i in queues)
         with m.If(kick):
             m.d.comb += new.notified.eq(row.notified | kicks)
         if self._control_page:

@@ -12,13 +12,6 @@ from virtio_mmr.gateware.access.compare import below
 from virtio_mmr.spec import legacy
 
 
-class QueueRow(data.Struct):
-    """What one queue remembers. A row counts only while its function says that it is valid."""
-
-    page: unsigned(32)
-    vector: unsigned(16)
-
-
 class RingAddresses(data.Struct):
     """Where a queue's three parts are, in bytes."""
 
@@ -29,6 +22,9 @@ class RingAddresses(data.Struct):
 
 class QueueTable(wiring.Component):
     """One row a queue, indexed by function and queue.
+
+    A row has no reset: its function says which bytes of the page are non-zero and whether the vector counts,
+    so that a reset of the function takes one clock.
 
     Parameters
     ----------
@@ -41,14 +37,17 @@ class QueueTable(wiring.Component):
     -------
     function : In(8), queue : In(16)
         Row that is read, combinationally, and perhaps written.
+    page_bytes : In(4)
+        Bytes of the row's page that are not zero.
     exists : Out(1)
         The function has this queue.
     size : Out(16)
         Entries; zero if it does not exist.
-    row : Out(QueueRow)
-        Of no meaning if the queue does not exist.
-    write : In(1), next : In(QueueRow)
-        Store *next*.
+    page : Out(32), vector : Out(16)
+        Of no meaning if the queue does not exist; the vector only if its function says so.
+    write_page : In(4), new_page : In(32)
+        Store these bytes.
+    write_vector : In(1), new_vector : In(16)
     rings : Out(RingAddresses)
         From the row's page.
     """
@@ -59,11 +58,15 @@ class QueueTable(wiring.Component):
         super().__init__({
             "function": In(8),
             "queue": In(16),
+            "page_bytes": In(4),
             "exists": Out(1),
             "size": Out(16),
-            "row": Out(QueueRow),
-            "write": In(1),
-            "next": In(QueueRow),
+            "page": Out(32),
+            "vector": Out(16),
+            "write_page": In(4),
+            "new_page": In(32),
+            "write_vector": In(1),
+            "new_vector": In(16),
             "rings": Out(RingAddresses),
         })
 
@@ -71,16 +74,22 @@ class QueueTable(wiring.Component):
         m = Module()
         count = len(self._sizes)
         bits = (count - 1).bit_length()
-        m.submodules.rows = rows = memory.Memory(shape=QueueRow, depth=self._functions << bits, init=[])
-        read, write = rows.read_port(domain="comb"), rows.write_port()
+        depth = self._functions << bits
+        m.submodules.pages = pages = memory.Memory(shape=data.ArrayLayout(8, 4), depth=depth, init=[])
+        m.submodules.vectors = vectors = memory.Memory(shape=16, depth=depth, init=[])
+        page_read, page_write = pages.read_port(domain="comb"), pages.write_port(granularity=1)
+        vector_read, vector_write = vectors.read_port(domain="comb"), vectors.write_port()
         address = Cat(self.queue[:bits], self.function)
+        for port in (page_read, page_write, vector_read, vector_write):
+            m.d.comb += port.addr.eq(address)
         m.d.comb += [
             self.exists.eq(below(self.queue, count)),
-            read.addr.eq(address),
-            write.addr.eq(address),
-            write.data.eq(self.next),
-            write.en.eq(self.write),
-            self.row.eq(read.data),
+            page_write.data.eq(self.new_page),
+            page_write.en.eq(self.write_page),
+            vector_write.data.eq(self.new_vector),
+            vector_write.en.eq(self.write_vector),
+            self.page.eq(Cat(Mux(self.page_bytes[i], page_read.data[i], 0) for i in range(4))),
+            self.vector.eq(vector_read.data),
         ]
         used_pages = Signal(16)
         with m.Switch(self.queue):
@@ -90,7 +99,7 @@ class QueueTable(wiring.Component):
                         self.size.eq(size),
                         used_pages.eq(legacy.used_ring_offset(size) >> legacy.PAGE_SHIFT),
                     ]
-        page = self.row.page
+        page = self.page
         available_pages = Mux(self.size < 256, 0, self.size >> 8)
         shift = legacy.PAGE_SHIFT
         m.d.comb += [

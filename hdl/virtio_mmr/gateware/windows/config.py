@@ -176,8 +176,10 @@ class ConfigSpace(wiring.Component):
 
         # Constant bits come out of a ROM; stored ones are laid over them.
         depth = 1 << max(words).bit_length()
-        m.submodules.constants = constants = memory.Memory(shape=32, depth=depth, attrs={"ram_style": "block"}, init=[
-            sum(bit << i for i, bit in enumerate(words.get(word, [])) if isinstance(bit, int)) for word in range(depth)])
+        init = [sum(bit << i for i, bit in enumerate(words.get(word, [])) if isinstance(bit, int))
+                for word in range(depth)]
+        m.submodules.constants = constants = memory.Memory(
+            shape=32, depth=depth, init=init, attrs={"ram_style": "block"})
         rom = constants.read_port()
         beyond = Signal()
         ahead = Signal(10)
