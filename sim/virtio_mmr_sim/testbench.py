@@ -27,7 +27,7 @@ from .bus.raw import RawTlpSink, RawTlpSource
 from .bus.streams import StreamSink, StreamSource
 from .design import Design
 from .host.host import SUCCESSFUL, Host, Unsupported
-from .model.tlp import extent, strobe
+from .model.tlp import MemoryRequest, extent, strobe
 
 #: Clock period in nanoseconds.
 PERIOD = 4
@@ -72,6 +72,24 @@ class Window:
             answer = await self._host.io_write(start + 4 * index, dword, enables)
             if answer.status != SUCCESSFUL:
                 raise Unsupported(f"I/O write at {start + 4 * index:#x}")
+
+    async def read_lanes(self, offset: int, enables: int) -> int:
+        """Read one dword with any byte enables."""
+        if self.io:
+            answer = await self._host.io_read(self.address + offset, enables)
+        else:
+            answer = await self._host.request(MemoryRequest(address=self.address + offset, first_be=enables))
+        if answer.status != SUCCESSFUL:
+            raise Unsupported(f"read of lanes {enables:#x} at {offset:#x}")
+        return answer.data
+
+    async def write_lanes(self, offset: int, data: int, enables: int) -> None:
+        """Write one dword with any byte enables."""
+        if self.io:
+            await self._host.io_write(self.address + offset, data, enables)
+        else:
+            address = self.address + offset
+            self._host.post(MemoryRequest(write=True, address=address, first_be=enables, payload=(data,)))
 
 
 class Testbench:
@@ -207,6 +225,11 @@ class Testbench:
         """Write MSI-X Enable and Function Mask."""
         await self.host.config_write(self.capability("msix") + 2, enable << 15 | mask << 14, 2)
 
+    async def open_gate(self, open_: bool = True) -> None:
+        """Open or close the control page's gate, if there is one."""
+        if self.config.find(Space.CONTROL) is not None:
+            await self.control.write(0x25, int(open_), 1)
+
     # Back end.
 
     async def _serve_resets(self) -> None:
@@ -235,9 +258,7 @@ class Testbench:
 
     async def fault(self, cause: int, *, epoch: int | None = None) -> None:
         """Report a fault and wait until the core has taken it."""
-        await self.into["fault"].send(
-            function=0, epoch=self.epoch if epoch is None else epoch, queue=0, cause=cause
-        )
+        await self.into["fault"].send(function=0, epoch=self.epoch if epoch is None else epoch, queue=0, cause=cause)
         await ClockCycles(self.dut.clk, 8)
 
     async def events(self, stream: str, clocks: int = 150) -> list[SimpleNamespace]:
@@ -270,10 +291,7 @@ class Testbench:
             "requests without completion": self.host.outstanding,
             "TLPs that came up unasked": len(self.host.unasked),
             **{f"words not taken from be_{name}": source.pending for name, source in self.into.items()},
-            **{
-                f"unread words on be_{name}": len(self.out[name].items)
-                for name in MUST_BE_READ & self.out.keys()
-            },
+            **{f"unread words on be_{name}": len(self.out[name].items) for name in MUST_BE_READ & self.out.keys()},
         }
         wrong = {what: count for what, count in left.items() if count}
         assert not wrong, f"left over at the end: {wrong}"
