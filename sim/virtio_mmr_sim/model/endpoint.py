@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from virtio_mmr.config.device import BarKind, DeviceConfig, Space
+from virtio_mmr.config.device import BarKind, DeviceConfig
 from virtio_mmr.spec.tlp import MESSAGE_VENDOR_1, MESSAGES_ACCEPTED, CompletionStatus
 
 from .configuration import D0, ConfigurationSpaceModel
@@ -34,7 +34,7 @@ from .tlp import (
     pieces,
     strobe,
 )
-from .windows import MsixWindow, Window, windows
+from .windows import Window, windows
 
 #: Counters and error pulses are this many bits wide and wrap.
 COUNTER_MASK = 0xFFFF
@@ -106,7 +106,7 @@ class EndpointModel:
     def _follow_configuration(self) -> None:
         """Take over what a configuration write may have changed."""
         get = self.space.get
-        self.max_payload = 128 << get("control.max_payload_size")
+        self.max_payload = min(128 << get("control.max_payload_size"), self.config.datapath.max_payload)
         control = self.function.control
         control.bus_master = get("control.bus_master") != 0
         control.d0 = get("control.power_state") == D0
@@ -273,9 +273,6 @@ class EndpointModel:
         """Everything but the captured bus and device number returns to its value after reset."""
         self.space.reset()
         self.function.function_level_reset()
-        table = self.windows[Space.MSIX]
-        assert isinstance(table, MsixWindow)
-        table.reset()
 
     # One dword of a BAR
 

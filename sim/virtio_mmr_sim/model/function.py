@@ -243,7 +243,9 @@ class FunctionModel:
 
     def stop(self, cause: BadState) -> None:
         """Enter a bad state: no DMA and no queue interrupt until it is cleared."""
-        self.hypervisor.badstate |= cause
+        # Without a control page nobody could clear the reason: a device reset must be cure enough.
+        if self.config.control is not None:
+            self.hypervisor.badstate |= cause
         if self.driver.status:
             self._need_reset()
         self.fence.start(ResetCause.BAD_STATE)

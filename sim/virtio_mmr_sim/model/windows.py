@@ -283,35 +283,19 @@ class ControlWindow(RegisterWindow):
 
 
 class MsixWindow:
-    """The MSI-X table in the first half of the region, the pending bits in the second."""
+    """The MSI-X table as it stands after reset; it keeps nothing until interrupts are built."""
 
     def __init__(self, vectors: int):
         self._vectors = vectors
-        self._slots = slots(msix.ENTRY)
-        self.reset()
-
-    def reset(self) -> None:
-        """Every entry returns to its value after reset: masked."""
-        self.entries = [
-            {register.name: register.reset for register in msix.ENTRY} for _ in range(self._vectors)]
 
     def read(self, offset: int, strobe: int) -> int:
         vector, place = divmod(offset, msix.ENTRY_SIZE)
         if vector >= self._vectors:
             return 0
-        [slot] = self._slots[place]
-        return self.entries[vector][slot.register.name] & LANES[strobe]
+        return next(register.reset for register in msix.ENTRY if register.offset == place) & LANES[strobe]
 
     def write(self, offset: int, data: int, strobe: int) -> None:
-        vector, place = divmod(offset, msix.ENTRY_SIZE)
-        if vector >= self._vectors:
-            return
-        [slot] = self._slots[place]
-        name = slot.register.name
-        writable = LANES[strobe] & (sum(part.mask for part in slot.register.fields) or 0xFFFF_FFFF)
-        if name == "address_low":
-            writable &= ~3
-        self.entries[vector][name] = self.entries[vector][name] & ~writable | data & writable
+        """Nothing is stored."""
 
 
 def windows(function: FunctionModel) -> Mapping[Space, Window]:

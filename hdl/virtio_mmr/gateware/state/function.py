@@ -356,7 +356,7 @@ class FunctionState(wiring.Component):
             with m.Case(EventKind.UPDATE):
                 m.d.comb += generation_moves.eq(1)
             with m.Case(EventKind.RESET_DONE):
-                with m.If((event.epoch == row.epoch) & ~row.reset_unsent):
+                with m.If(event.epoch == row.epoch):
                     m.d.comb += new.reset_outstanding.eq(0)
             with m.Case(EventKind.REPORT):
                 with m.If(self.reported.reset):
