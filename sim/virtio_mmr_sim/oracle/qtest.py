@@ -51,6 +51,19 @@ class Access(NamedTuple):
 
 
 @dataclass(frozen=True)
+class SetMsix:
+    """Not an access to the window: MSI-X Enable is switched."""
+
+    enable: bool
+
+    def __str__(self) -> str:
+        return f"MSI-X {'on' if self.enable else 'off'}"
+
+
+Step = Access | SetMsix
+
+
+@dataclass(frozen=True)
 class _Kind:
     """How QEMU is asked for one kind of device. Property names are QEMU's; empty if it has none."""
 
@@ -246,7 +259,8 @@ class QtestDevice:
         return None
 
     def _msix_lines(self, enable: bool) -> list[str]:
-        assert self._msix_at is not None
+        if self._msix_at is None:
+            raise QtestError(f"this {self.kind} device has no MSI-X")
         return self._config_lines(self._msix_at + 3, 1, 0x80 if enable else 0)
 
     def set_msix(self, enable: bool) -> None:
@@ -257,10 +271,7 @@ class QtestDevice:
         QtestError
             If the device has no MSI-X capability.
         """
-        if self._msix_at is None:
-            raise QtestError(f"this {self.kind} device has no MSI-X")
-        self._exchange(self._msix_lines(enable))
-        self.msix = enable
+        self.run([SetMsix(enable)])
 
     # Guest memory
 
@@ -274,25 +285,22 @@ class QtestDevice:
 
     # The legacy window
 
-    def run(self, accesses: Sequence[Access], *, msix: bool | None = None) -> list[int]:
-        """Carry out *accesses* in order, in one batch; what was read, and 0 for each write.
-
-        With *msix* given, MSI-X Enable has that value during the batch, and its own again after it.
-        """
-        lines = []
-        for offset, width, value in accesses:
-            port = _IO_BASE + offset
-            if value is None:
-                lines.append(f"in{_SIZE[width]} {port:#x}")
+    def run(self, steps: Sequence[Step]) -> list[int]:
+        """Carry out *steps* in order, in one batch; what was read, and 0 for each that is no read."""
+        lines: list[str] = []
+        ends = []
+        for step in steps:
+            if isinstance(step, SetMsix):
+                lines += self._msix_lines(step.enable)
+                self.msix = step.enable
+            elif step.value is None:
+                lines.append(f"in{_SIZE[step.width]} {_IO_BASE + step.offset:#x}")
             else:
-                lines.append(f"out{_SIZE[width]} {port:#x} {value:#x}")
-        before: list[str] = []
-        after: list[str] = []
-        if msix is not None and msix != self.msix:
-            before, after = self._msix_lines(msix), self._msix_lines(self.msix)
-        answers = self._exchange([*before, *lines, *after])[len(before):len(before) + len(lines)]
-        self.accesses += len(lines)
-        return [int(answer[3:] or "0", 16) for answer in answers]
+                lines.append(f"out{_SIZE[step.width]} {_IO_BASE + step.offset:#x} {step.value:#x}")
+            ends.append(len(lines) - 1)
+        answers = self._exchange(lines)
+        self.accesses += len(steps)
+        return [int(answers[end][3:] or "0", 16) for end in ends]
 
     def read(self, offset: int, width: int) -> int:
         """*width* bytes (1, 2 or 4) at *offset* of the legacy window; QEMU splits what is not aligned."""
