@@ -320,7 +320,12 @@ def test_legal_packets_are_not_malformed(dwords: list[int]) -> None:
     assert why_malformed(dwords, 128, True) is None
 
 
-def test_the_largest_payload_follows_device_control(host: Host) -> None:
+def test_the_largest_payload_follows_device_control_up_to_what_the_device_can_take() -> None:
+    narrow, wide = Host(net()), Host(net(datapath=Datapath(max_payload=512)))
+    narrow.config_write(0xC8, 2, 0x2830)
+    assert Outcome(narrow, long_write(33)).changed == MALFORMED
+    host = wide
+    assert Outcome(host, long_write(33)).changed == MALFORMED
     host.config_write(0xC8, 2, 0x2830)
     assert Outcome(host, long_write(33)).changed == {}
     assert Outcome(host, long_write(65)).changed == MALFORMED
