@@ -103,7 +103,7 @@ class _Run:
             for at in range(part.offset, part.offset + part.size) if at < self.config_length
         ]
         self.qemu = QemuState(qemu, len(config.queues), self.config_length, self.writable)
-        self.recent: deque[str] = deque(maxlen=10)
+        self.recent: deque[Step] = deque(maxlen=10)
         #: Accesses that wait to be sent to QEMU, and for reads the whole registers they cover.
         self.waiting: list[tuple[Access, list[Access]]] = []
 
@@ -111,7 +111,7 @@ class _Run:
 
     def fail(self, what: str) -> Unexplained:
         """The error for *what*, with everything that is needed to see it again."""
-        recent = "\n  ".join(self.recent)
+        recent = "\n  ".join(map(str, self.recent))
         outcome = self.outcome
         return Unexplained(
             f"{what}\nlast accesses, MSI-X {'on' if self.msix else 'off'} at the end:\n  {recent}\n"
@@ -131,7 +131,7 @@ class _Run:
         self.outcome.accesses += 1
         if isinstance(step, SetMsix):
             self.flush()
-            self.recent.append(str(step))
+            self.recent.append(step)
             self.qemu.run([step])
             self.target.set_msix(step.enable)
             self.msix = step.enable
@@ -141,7 +141,7 @@ class _Run:
             self.waiting.append((step, []))
         else:
             self.flush()
-            self.recent.append(str(step))
+            self.recent.append(step)
             self.write(step)
         if len(self.waiting) >= _BATCH:
             self.flush()
@@ -153,7 +153,7 @@ class _Run:
         for access, covered in waiting:
             theirs = next(answers)
             whole = dict(zip(covered, islice(answers, len(covered)), strict=True))
-            self.recent.append(str(access))
+            self.recent.append(access)
             if access.value is None:
                 self.compare_read(access, theirs, whole)
             else:

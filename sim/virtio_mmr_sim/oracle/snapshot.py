@@ -98,7 +98,7 @@ class QemuState:
             stray_vector=shown_vector if select >= self.queues else NO_VECTOR, config=config)
 
     def steps_to(self, state: Snapshot) -> list[Step]:
-        """Steps that bring the device into *state*, whatever its state is now.
+        """Steps that bring the device into *state*, whatever its state is now; a stray vector is cleared.
 
         Configuration is written twice: before the features, which may forbid it, and after the status,
         which may change it.
