@@ -18,12 +18,8 @@ def pytest_addoption(parser):
     group.addoption("--seed", type=int, default=1, help="seed of every random choice (default: 1)")
     group.addoption("--waves", action="store_true", help="record waves and say where they are")
     group.addoption("--jobs", type=int, default=os.cpu_count() or 1, help="simulator runs at a time")
-    group.addoption(
-        "--device", type=Path, help="run the benches on this device file instead of the built-in ones"
-    )
-    group.addoption(
-        "--full", action="store_true", help="also run what is marked full: judged volumes, long proofs"
-    )
+    group.addoption("--device", type=Path, help="run the benches on this device file instead of the built-in ones")
+    group.addoption("--full", action="store_true", help="also run what is marked full: judged volumes, long proofs")
 
 
 def pytest_generate_tests(metafunc):
@@ -100,10 +96,13 @@ def check(request, regression, case, device):
     from virtio_mmr_sim import bench
 
     def run():
+        failure = ""
         try:
             outcome = regression.check(module_of(request.module), device, case)
-        except bench.BenchFailure as failure:
-            pytest.fail(str(failure), pytrace=False)
+        except bench.BenchFailure as failed:
+            failure = str(failed)
+        if failure:
+            pytest.fail(failure, pytrace=False)
         if outcome.status == "skipped":
             pytest.skip(outcome.message or "the device has not what this case needs")
 

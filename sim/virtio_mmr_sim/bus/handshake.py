@@ -86,12 +86,11 @@ class Receiver:
         self.stall = stall
         self._offered = False
         self._held: Any = None
-        self._was_ready = 0
-        self._drive_ready()
+        self.draw()
 
-    def _drive_ready(self) -> None:
-        self._was_ready = int(not self.stall or self._rng.random() >= self.stall)
-        self._ready.value = self._was_ready
+    def draw(self) -> None:
+        """Choose ``ready`` for the next clock; call it after changing `stall` to make that take effect now."""
+        self._ready.value = int(not self.stall or self._rng.random() >= self.stall)
 
     async def transfer(self, *, at_once: bool = False) -> Any:
         """The next word that is taken, or None if a reset came instead.
@@ -103,8 +102,8 @@ class Receiver:
                 # Nothing to do until a word comes: sleep, which keeps idle time cheap.
                 await RisingEdge(self._valid)
             await RisingEdge(self._clock)
-            was_ready = self._was_ready
-            self._drive_ready()
+            was_ready = int(self._ready.value)
+            self.draw()
             if int(self._reset.value):
                 self._offered = False
                 return None

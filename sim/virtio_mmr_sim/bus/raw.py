@@ -41,9 +41,7 @@ class RawTlpSource:
 
     def __init__(self, dut: Any, *, rng: random.Random, idle: float = 0.2, prefix: str = "s_axis_rx"):
         self._dut, self._rng = dut, rng
-        self._data, self._keep, self._last = (
-            getattr(dut, f"{prefix}_{name}") for name in ("tdata", "tkeep", "tlast")
-        )
+        self._data, self._keep, self._last = (getattr(dut, f"{prefix}_{name}") for name in ("tdata", "tkeep", "tlast"))
         self._lanes = len(self._data) // 32
         self._tlps: deque[tuple[int, ...]] = deque()
         self._wake, self._empty = Event(), Event()
@@ -72,6 +70,11 @@ class RawTlpSource:
     def pending(self) -> int:
         """TLPs whose last beat the core has not taken yet."""
         return len(self._tlps)
+
+    @property
+    def posted_pending(self) -> int:
+        """Those among them that want no completion."""
+        return sum(not is_non_posted(tlp) for tlp in self._tlps)
 
     def put(self, tlp: Sequence[int]) -> None:
         """Queue a TLP."""
@@ -119,9 +122,7 @@ class RawTlpSource:
                 await RisingEdge(self._dut.clk)
                 continue
             for start in range(0, len(tlp), self._lanes):
-                await self._sender.transfer(
-                    (tlp[start : start + self._lanes], start + self._lanes >= len(tlp))
-                )
+                await self._sender.transfer((tlp[start : start + self._lanes], start + self._lanes >= len(tlp)))
             self._tlps.remove(tlp)
             if not self._tlps:
                 self._empty.set()
@@ -161,7 +162,7 @@ class RawTlpSink:
     @stall.setter
     def stall(self, value: float) -> None:
         self._receiver.stall = value
-        self._receiver._drive_ready()
+        self._receiver.draw()
 
     def clear(self) -> None:
         """Forget what has arrived; only for resets."""
@@ -181,9 +182,7 @@ class RawTlpSink:
     def _unpack(self, beat: tuple[int, int, int]) -> list[int]:
         data, keep, last = beat
         count = bin(keep).count("1") // 4
-        assert keep and keep == (1 << 4 * count) - 1, (
-            f"{self._prefix}_tkeep is {keep:#x}: not contiguous whole dwords"
-        )
+        assert keep and keep == (1 << 4 * count) - 1, f"{self._prefix}_tkeep is {keep:#x}: not contiguous whole dwords"
         assert last or count == self._lanes, f"{self._prefix}_tkeep is {keep:#x} before the last beat"
         return [data >> 32 * lane & 0xFFFF_FFFF for lane in range(count)]
 

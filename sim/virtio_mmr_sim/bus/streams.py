@@ -61,7 +61,7 @@ class StreamSink:
     @stall.setter
     def stall(self, value: float) -> None:
         self._receiver.stall = value
-        self._receiver._drive_ready()
+        self._receiver.draw()
 
     async def _run(self) -> None:
         while True:

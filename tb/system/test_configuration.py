@@ -1,0 +1,10 @@
+"""Configuration space over TLPs: statements CFG-01 to CFG-15 of the test plan, and the MSI-X table."""
+
+from system.devices import USUAL as DEVICES  # noqa: F401
+
+BENCH = "bench_configuration"
+
+
+def test_configuration(check):
+    """One case of the bench on one device."""
+    check()

@@ -1,0 +1,10 @@
+"""The transaction layer: statements TLP-01 to TLP-22 of the test plan."""
+
+from system.devices import EVERY as DEVICES  # noqa: F401
+
+BENCH = "bench_transport"
+
+
+def test_transport(check):
+    """One case of the bench on one device."""
+    check()
