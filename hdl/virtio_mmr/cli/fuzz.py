@@ -1,0 +1,81 @@
+"""``vmmr fuzz``: random packets to the simulated device, compared with the golden model."""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virtio_mmr.config import load, loads
+
+from .output import Subparsers, add_verb, print_json, progress
+
+if TYPE_CHECKING:
+    from virtio_mmr_sim.native.fuzz import Statistics
+
+#: Used if no device file is given.
+DEFAULT = 'schema = 1\n[device]\nkind = "net"\n'
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declares the verb."""
+    parser = add_verb(
+        subparsers, "fuzz", run, "compare the simulated device with the golden model under random packets",
+        "vmmr fuzz examples/net.toml --tlps 100000 --seed 7",
+    )
+    parser.add_argument("file", type=Path, nargs="?", help="device file (default: the default network device)")
+    parser.add_argument("--tlps", type=_positive, default=20_000, metavar="N", help="packets (default: 20000)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of all randomness (default: 1)")
+    parser.add_argument("--waves", type=Path, metavar="FILE", help="write waves (VCD); for short runs")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds the device and drives it; 1 if it differs from the model."""
+    from virtio_mmr_sim import toolchain
+    from virtio_mmr_sim.native import fuzz
+    from virtio_mmr_sim.native.build import BuildError
+    from virtio_mmr_sim.native.model import NativeError, NativeModel
+
+    config = loads(DEFAULT) if args.file is None else load(args.file)
+    progress("building the device ...")
+    try:
+        with NativeModel(config, waves=args.waves) as native:
+            statistics = fuzz.run(
+                native, config, args.tlps, args.seed,
+                repeat="vmmr fuzz" if args.file is None else f"vmmr fuzz {args.file}",
+                progress=lambda found: _show(found, args.tlps),
+            )
+    except fuzz.Mismatch as mismatch:
+        return _wrong(args, str(mismatch))
+    except (NativeError, BuildError, toolchain.ToolMissing) as error:
+        return _wrong(args, str(error))
+    if args.json:
+        print_json({"ok": True, **asdict(statistics)})
+    else:
+        modes = ", ".join(f"{count} {mode}" for mode, count in sorted(statistics.modes.items()))
+        print(f"{statistics.packets} packets agree with the model ({modes}): {statistics.completions} completions, "
+              f"{statistics.events} back-end events, {statistics.clocks} clocks, {statistics.seconds:.0f} s")
+    return 0
+
+
+def _show(statistics: "Statistics", total: int) -> None:
+    """One line that replaces itself, on a terminal."""
+    if sys.stderr.isatty():
+        rate = statistics.packets / statistics.seconds if statistics.seconds else 0.0
+        end = "\n" if statistics.packets >= total else ""
+        print(f"\r{statistics.packets} of {total} packets, {rate:.0f} a second ", end=end, file=sys.stderr, flush=True)
+
+
+def _wrong(args: argparse.Namespace, text: str) -> int:
+    if args.json:
+        print_json({"ok": False, "seed": args.seed, "error": text})
+    else:
+        print(f"vmmr fuzz: {text}", file=sys.stderr)
+    return 1
