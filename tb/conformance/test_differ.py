@@ -84,7 +84,7 @@ def test_a_device_is_made_like_qemu_s():
 def test_qemu_s_state_can_be_taken_and_put_back():
     rng = random.Random(1)
     with QtestDevice("net") as qemu:
-        state = QemuState(qemu, queues=3, config_length=8, writable=range(6))
+        state = QemuState(qemu, queues=3, writable=range(6))
         stimulus = Stimulus(3, queues=3, vectors=4, offered=0x79BF_8064, config_length=8)
         for _ in range(30):
             before = state.after([next(stimulus) for _ in range(40)])

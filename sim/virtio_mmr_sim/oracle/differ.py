@@ -27,7 +27,7 @@ from .snapshot import ACCEPTED, CONFIG_VECTOR, PAGE, QUEUE_VECTOR, SELECT, STATU
 from .stimulus import Stimulus
 from .target import MAKERS, Maker, device_config_like
 
-NOTIFY = 0x10
+SIZE, NOTIFY = 0x0C, 0x10
 
 #: Selections that QEMU takes are below this.
 _SELECTIONS = 1024
@@ -70,7 +70,6 @@ def registers(msix: bool) -> dict[int, Register]:
 
 
 _REGISTERS = {msix: registers(msix) for msix in (False, True)}
-_BY_NAME = {register.name: register for register in HEADER}
 
 
 def shapes(access: Access, msix: bool, config_length: int) -> list[str]:
@@ -102,7 +101,7 @@ class _Run:
             at for part in config.kind.config if part.owner is Owner.DRIVER
             for at in range(part.offset, part.offset + part.size) if at < self.config_length
         ]
-        self.qemu = QemuState(qemu, len(config.queues), self.config_length, self.writable)
+        self.qemu = QemuState(qemu, len(config.queues), self.writable)
         self.recent: deque[Step] = deque(maxlen=10)
         #: Accesses that wait to be sent to QEMU, and for reads the whole registers they cover.
         self.waiting: list[tuple[Access, list[Access]]] = []
@@ -264,25 +263,29 @@ class _Run:
             select = meaning.hidden_select
         page, vector = after.selected
         size = self.config.queues[after.select] if after.select < len(self.config.queues) else 0
-        expected = {"driver_features": after.accepted, "queue_address": page, "queue_size": size,
-                    "queue_select": select, "device_status": after.status}
+        expected = [
+            ("driver_features", Access(ACCEPTED, 4, after.accepted)),
+            ("queue_address", Access(PAGE, 4, page)),
+            ("queue_select and queue_size", Access(SIZE, 4, select << 16 | size)),
+            ("device_status", Access(STATUS, 1, after.status)),
+        ]
         if self.msix:
-            expected |= {"config_vector": after.config_vector, "queue_vector": vector}
-        for name, value in expected.items():
-            register = _BY_NAME[name]
-            ours = self.target.read(register.offset, register.size)
+            vectors = vector << 16 | after.config_vector
+            expected.append(("queue_vector and config_vector", Access(CONFIG_VECTOR, 4, vectors)))
+        for name, (offset, width, value) in expected:
+            ours = self.target.read(offset, width)
             if ours != value:
-                raise self.fail(f"{access}: {name} is {ours:#x} afterwards, but QEMU's {value:#x}")
+                raise self.fail(f"{access}: {name}: {ours:#x} afterwards, but QEMU has {value:#x}")
         if meaning.hidden_select is not None:
             self.target.write(SELECT, 2, after.select)
 
     def compare_config(self, access: Access, after: Snapshot, meaning: "_Meaning") -> None:
         """Compare the configuration bytes that a driver can write; then make ours equal to QEMU's."""
         start = CONFIG_OFFSET[self.msix]
-        for at in self.writable:
-            ours, theirs = self.target.read(start + at, 1), after.config[at]
-            if ours != meaning.config[at]:
-                raise self.fail(f"{access}: configuration byte {at} is {ours:#x}, not {meaning.config[at]:#x}")
+        for at, theirs, expected in zip(self.writable, after.config, meaning.config, strict=True):
+            ours = self.target.read(start + at, 1)
+            if ours != expected:
+                raise self.fail(f"{access}: configuration byte {at} is {ours:#x} afterwards, not {expected:#x}")
             if ours != theirs:
                 self.count([self.why_config(access, meaning, after, ours, theirs)])
                 self.target.write(start + at, 1, theirs)
@@ -313,14 +316,17 @@ class _Run:
             page = target.read(PAGE, 4)
             queues.append((page, target.read(QUEUE_VECTOR, 2) if self.msix else theirs.queues[index][1]))
         target.write(SELECT, 2, theirs.select)
-        start = CONFIG_OFFSET[self.msix]
         ours = Snapshot(
             status=target.read(STATUS, 1), accepted=target.read(ACCEPTED, 4), select=target.read(SELECT, 2),
             config_vector=target.read(CONFIG_VECTOR, 2) if self.msix else theirs.config_vector,
-            queues=tuple(queues), stray_vector=theirs.stray_vector,
-            config=bytes(target.read(start + at, 1) for at in range(self.config_length)))
-        if ours != theirs:
-            raise self.fail(f"the whole state differs: ours\n  {ours}\nand QEMU's\n  {theirs}")
+            queues=tuple(queues), stray_vector=theirs.stray_vector, config=theirs.config)
+        start = CONFIG_OFFSET[self.msix]
+        places = range(start, start + self.config_length)
+        ours_config = [target.read(at, 1) for at in places]
+        theirs_config = self.qemu.run([Access(at, 1) for at in places])
+        if (ours, ours_config) != (theirs, theirs_config):
+            raise self.fail(f"the whole state differs: ours\n  {ours}, configuration {bytes(ours_config).hex()}\n"
+                            f"and QEMU's\n  {theirs}, configuration {bytes(theirs_config).hex()}")
         self.outcome.whole_state += 1
 
 
@@ -337,7 +343,7 @@ class _Meaning:
         self.names: list[str] = []
         #: Selection that QEMU cannot hold.
         self.hidden_select: int | None = None
-        #: Configuration bytes that we show afterwards.
+        #: Writable configuration bytes that we show afterwards.
         self.config = bytearray(before.config)
         self.resets = self.writes_status = False
         self._known = before
@@ -358,7 +364,7 @@ class _Meaning:
             if 0 <= place < config_length:
                 self.accesses.append(Access(at, 1, byte))
                 if place in writable:
-                    self.config[place] = byte
+                    self.config[writable.index(place)] = byte
         self.touches_config |= self.writes_status
 
     @staticmethod

@@ -183,14 +183,14 @@ class QtestDevice:
         said = self._log.read().decode(errors="replace").strip()
         return QtestError(f"{what}; QEMU says: {said or 'nothing'}")
 
-    def _exchange(self, lines: Sequence[str]) -> list[str]:
+    def _exchange(self, lines: Sequence[str]) -> list[bytes]:
         """Send command lines; their answers, in order."""
-        answers: list[str] = []
+        answers: list[bytes] = []
         for start in range(0, len(lines), _BATCH):
             answers += self._batch(lines[start:start + _BATCH])
         return answers
 
-    def _batch(self, lines: Sequence[str]) -> list[str]:
+    def _batch(self, lines: Sequence[str]) -> list[bytes]:
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(("\n".join(lines) + "\n").encode())
@@ -208,7 +208,7 @@ class QtestDevice:
         for line, answer in zip(lines, answers, strict=True):
             if not answer.startswith(b"OK"):
                 raise self._complaint(f"{line!r} was answered {answer.decode()!r}")
-        return [answer.decode() for answer in answers]
+        return answers
 
     # Configuration space
 
@@ -277,7 +277,7 @@ class QtestDevice:
 
     def memory_read(self, address: int, size: int) -> bytes:
         """*size* bytes of the guest's memory, of which there are 128 MiB, all zero at first."""
-        return bytes.fromhex(self._exchange([f"read {address:#x} {size:#x}"])[0][5:])
+        return bytes.fromhex(self._exchange([f"read {address:#x} {size:#x}"])[0][5:].decode())
 
     def memory_write(self, address: int, data: bytes) -> None:
         """Write *data* to the guest's memory."""
@@ -300,7 +300,7 @@ class QtestDevice:
             ends.append(len(lines) - 1)
         answers = self._exchange(lines)
         self.accesses += len(steps)
-        return [int(answers[end][3:] or "0", 16) for end in ends]
+        return [int(answers[end][3:] or b"0", 16) for end in ends]
 
     def read(self, offset: int, width: int) -> int:
         """*width* bytes (1, 2 or 4) at *offset* of the legacy window; QEMU splits what is not aligned."""

@@ -30,6 +30,7 @@ class Snapshot:
     queues: tuple[tuple[int, int], ...]
     #: Vector shown for the selection when it names no queue.
     stray_vector: int
+    #: Configuration bytes that a driver can set.
     config: bytes
 
     @property
@@ -50,24 +51,28 @@ class Snapshot:
                        queues=((0, NO_VECTOR),) * len(self.queues))
 
 
-def _config_reads(length: int) -> list[Access]:
-    """Reads that cover the configuration, none beyond its end."""
-    whole = length & ~3
-    return [Access(_CONFIG + at, 4) for at in range(0, whole, 4)] + [
-        Access(_CONFIG + at, 1) for at in range(whole, length)]
+def _config_reads(places: Sequence[int]) -> list[Access]:
+    """Reads of the configuration bytes at *places*, which ascend: pairs of them at once where they are aligned."""
+    reads: list[Access] = []
+    for at in places:
+        if reads and reads[-1] == Access(_CONFIG + at - 1, 1) and at % 2:
+            reads[-1] = Access(_CONFIG + at - 1, 2)
+        else:
+            reads.append(Access(_CONFIG + at, 1))
+    return reads
 
 
 class QemuState:
     """QEMU's device with its state: accesses and questions about the state go in one batch.
 
     Asking for the state moves the queue selection; it is put back at the start of the next batch.
-    *queues* is the number of queues, *config_length* the bytes of configuration, *writable* the offsets
-    of those that a driver can set.
+    *queues* is the number of queues, *writable* the offsets of configuration bytes that a driver can set.
     """
 
-    def __init__(self, qemu: QtestDevice, queues: int, config_length: int, writable: Sequence[int]) -> None:
-        self.qemu, self.queues, self.config_length = qemu, queues, config_length
+    def __init__(self, qemu: QtestDevice, queues: int, writable: Sequence[int]) -> None:
+        self.qemu, self.queues = qemu, queues
         self._writable = writable
+        self._config_reads = _config_reads(writable)
         self._owed: list[Step] = []
 
     def run(self, steps: Sequence[Step]) -> list[int]:
@@ -80,7 +85,7 @@ class QemuState:
         msix = next((step.enable for step in reversed(steps) if isinstance(step, SetMsix)), self.qemu.msix)
         questions: list[Step] = [
             SetMsix(True), Access(SELECT, 2), Access(STATUS, 1), Access(ACCEPTED, 4), Access(CONFIG_VECTOR, 2),
-            Access(QUEUE_VECTOR, 2), *_config_reads(self.config_length)]
+            Access(QUEUE_VECTOR, 2), *self._config_reads]
         config_end = len(questions)
         for index in range(self.queues):
             questions += [Access(SELECT, 2, index), Access(PAGE, 4), Access(QUEUE_VECTOR, 2)]
@@ -88,7 +93,7 @@ class QemuState:
         _, select, status, accepted, config_vector, shown_vector = answers[:6]
         config = b"".join(
             value.to_bytes(access.width, "little")
-            for access, value in zip(_config_reads(self.config_length), answers[6:config_end], strict=True))
+            for access, value in zip(self._config_reads, answers[6:config_end], strict=True))
         self._owed = [Access(SELECT, 2, select)]
         pages = answers[config_end + 1:-1:3]
         vectors = answers[config_end + 2:-1:3]
@@ -103,7 +108,8 @@ class QemuState:
         Configuration is written twice: before the features, which may forbid it, and after the status,
         which may change it.
         """
-        config = [Access(_CONFIG + at, 1, state.config[at]) for at in self._writable]
+        config = [
+            Access(_CONFIG + at, 1, byte) for at, byte in zip(self._writable, state.config, strict=True)]
         steps: list[Step] = [SetMsix(True), Access(STATUS, 1, 0), *config, Access(ACCEPTED, 4, state.accepted)]
         for index, (page, vector) in enumerate(state.queues):
             steps += [Access(SELECT, 2, index), Access(QUEUE_VECTOR, 2, vector)]
