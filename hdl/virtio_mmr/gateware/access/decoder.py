@@ -1,30 +1,19 @@
 """Finds the base address register that claims a request, and the window behind an offset.
 
 Specification: PCI Express Base 5.0, 2.3.1 (request handling) and PCI Local Bus 3.0, 6.2.5 (base
-address registers). Both halves are combinational: they stand inside one clock of the sequencer.
+address registers). Both halves are combinational: the first stands between a header's arrival and its
+request, the second in the sequencer's clock, because a burst may walk from one window into another.
 """
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.config.device import Bar, BarKind
 
-from .interface import Kind, Space
-
-#: `Place.bar` of configuration space, and of nothing at all.
-CONFIG, NOWHERE = 6, 7
-
-
-class Place(data.Struct):
-    """Where a request points: a BAR, configuration space, or nowhere."""
-
-    #: 0 to 5, `CONFIG` or `NOWHERE`.
-    bar: unsigned(3)
-    #: Dwords from the start of the BAR or of configuration space.
-    offset: unsigned(18)
+from .interface import CONFIG, NOWHERE, Kind, Place, Space
 
 
 class BarDecoder(wiring.Component):
@@ -36,7 +25,7 @@ class BarDecoder(wiring.Component):
     -------
     kind : In(Kind)
     address : In(62)
-        Dword address; see `Request.address` for configuration requests.
+        Dword address; of a configuration request {bus, device, function, -, register}.
     long_address : In(1)
         The header has four dwords.
     base : In(64).array(6)

@@ -39,6 +39,19 @@ class Space(Enum, shape=unsigned(4)):
     MSIX = 6
 
 
+#: `Place.bar` of configuration space, and of nothing at all.
+CONFIG, NOWHERE = 6, 7
+
+
+class Place(data.Struct):
+    """Where a request points: a BAR, configuration space, or nowhere."""
+
+    #: 0 to 5, `CONFIG` or `NOWHERE`.
+    bar: unsigned(3)
+    #: Dwords from the start of the BAR or of configuration space.
+    offset: unsigned(18)
+
+
 class Request(data.Struct):
     """A TLP's header, parsed and checked as far as its first beat and its length allow."""
 
@@ -47,10 +60,10 @@ class Request(data.Struct):
     posted: unsigned(1)
     locked: unsigned(1)
     poisoned: unsigned(1)
-    #: The header has four dwords.
-    long_address: unsigned(1)
-    #: Dword address; for configuration requests bits 9:0 are the register, 16:14 the function, 29:17 device and bus.
-    address: unsigned(62)
+    #: What the address points at, by the BARs as they stood when the header arrived.
+    place: Place
+    #: Lowest bits of the dword address; a configuration request has its device and bus number in bits 29:17.
+    address: unsigned(30)
     #: 0 stands for 1024.
     length: unsigned(10)
     first_be: unsigned(4)

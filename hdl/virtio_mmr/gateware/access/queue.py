@@ -1,14 +1,15 @@
-"""A queue in block RAM whose head is the RAM's own output register."""
+"""A queue in block RAM with a registered head."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 
 class BlockQueue(wiring.Component):
-    """First in, first out; two clocks from end to end, then one item a clock.
+    """First in, first out; three clocks from end to end, then one item a clock.
 
-    `amaranth.lib.fifo` has the same contract but cannot be told to stay out of LUT RAM.
+    `amaranth.lib.fifo` has the same contract but cannot be told to stay out of LUT RAM. The head is a register
+    of its own, because a block RAM takes half a clock to show what it read.
 
     Parameters
     ----------
@@ -39,10 +40,10 @@ class BlockQueue(wiring.Component):
         m.submodules.store = store = memory.Memory(
             shape=self._shape, depth=self._depth, init=[], attrs={"no_rw_check": 1, "ram_style": "block"})
         write, read = store.write_port(), store.read_port()
-        # Items that the RAM holds and the head does not.
+        # Items that the RAM holds and has not shown yet; whether it shows one that the head has not taken.
         stored = Signal(range(self._depth + 1))
         first, last = Signal(range(self._depth)), Signal(range(self._depth))
-        push, fetch = Signal(), Signal()
+        push, fetch, shown, move = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.entries.ready.eq(stored != self._depth),
             push.eq(self.entries.valid & self.entries.ready),
@@ -51,14 +52,17 @@ class BlockQueue(wiring.Component):
             write.en.eq(push),
             read.addr.eq(first),
             read.en.eq(fetch),
-            self.head.p.eq(read.data),
-            fetch.eq((stored != 0) & (~self.head.valid | self.head.ready)),
-            self.empty.eq((stored == 0) & ~self.head.valid),
+            move.eq(shown & (~self.head.valid | self.head.ready)),
+            fetch.eq((stored != 0) & (~shown | move)),
+            self.empty.eq((stored == 0) & ~shown & ~self.head.valid),
         ]
+        with m.If(move):
+            m.d.sync += self.head.p.eq(read.data)
         m.d.sync += [
             last.eq(last + push),
             first.eq(first + fetch),
             stored.eq(stored + push - fetch),
-            self.head.valid.eq(Mux(fetch, 1, self.head.valid & ~self.head.ready)),
+            shown.eq(fetch | (shown & ~move)),
+            self.head.valid.eq(move | (self.head.valid & ~self.head.ready)),
         ]
         return m

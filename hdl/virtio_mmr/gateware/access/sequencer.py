@@ -16,8 +16,7 @@ from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.spec.tlp import READ_COMPLETION_BOUNDARY
 
-from .decoder import CONFIG, NOWHERE, Place
-from .interface import Access, CompletionDescriptor, Kind, Request, RequestContext
+from .interface import CONFIG, NOWHERE, Access, CompletionDescriptor, Kind, Place, Request, RequestContext
 from .queue import BlockQueue
 
 #: Non-posted requests that may be inside at once, and how many must still fit while the link may send more.
@@ -91,13 +90,9 @@ class AccessSequencer(wiring.Component):
     Members
     -------
     request : In(stream.Signature(Request))
-    place : In(Place)
-        Where `request` points; combinational.
     payload : In(32), step : Out(1)
         Payload of a request of more than one dword; `step` takes a dword.
     operation : Out(stream.Signature(Operation, always_ready=True))
-    next_offset : Out(20)
-        `operation`'s offset one clock ahead, for windows that are read from block RAM.
     room, room_long : In(1)
         A completion of one dword, or of up to 32, may be started.
     admit, admit_long : Out(1)
@@ -123,11 +118,9 @@ class AccessSequencer(wiring.Component):
         self._max_payload = max_payload
         super().__init__({
             "request": In(stream.Signature(Request)),
-            "place": In(Place),
             "payload": In(32),
             "step": Out(1),
             "operation": Out(stream.Signature(Operation, always_ready=True)),
-            "next_offset": Out(20),
             "room": In(1),
             "room_long": In(1),
             "admit": Out(1),
@@ -154,25 +147,26 @@ class AccessSequencer(wiring.Component):
         single = p.length == 1
 
         # --- What becomes of the request at hand --------------------------------------------------------
-        nowhere = (self.place.bar == NOWHERE) | p.poisoned
-        dropped = Signal(5)
-        posted, non_posted = Signal(), Signal()
+        # Whose turn it is follows from the kind alone; whether a BAR claims the request is known later.
+        nowhere = (p.place.bar == NOWHERE) | p.poisoned
+        is_write = (p.kind == Kind.MEMORY) & p.posted
+        dropped = Signal(4)
+        discard, non_posted = Signal(), Signal()
         with m.Switch(p.kind):
             with m.Case(Kind.MALFORMED):
-                m.d.comb += dropped.eq(0b00001)
+                m.d.comb += [dropped.eq(0b0001), discard.eq(1)]
             with m.Case(Kind.IGNORE):
-                m.d.comb += dropped.eq(Mux(p.poisoned, 0b00010, 0b10000))
+                m.d.comb += [dropped.eq(Mux(p.poisoned, 0b0010, 0)), discard.eq(1)]
             with m.Case(Kind.MESSAGE):
-                m.d.comb += dropped.eq(Mux(p.poisoned, 0b00010, 0b00100))
+                m.d.comb += [dropped.eq(Mux(p.poisoned, 0b0010, 0b0100)), discard.eq(1)]
             with m.Case(Kind.COMPLETION):
-                m.d.comb += dropped.eq(0b01000)
+                m.d.comb += [dropped.eq(0b1000), discard.eq(1)]
             with m.Case(Kind.MEMORY):
                 with m.If(p.posted & nowhere):
-                    m.d.comb += dropped.eq(Mux(p.poisoned, 0b00010, 0b00100))
-                m.d.comb += [posted.eq(p.posted & ~nowhere), non_posted.eq(~p.posted)]
+                    m.d.comb += dropped.eq(Mux(p.poisoned, 0b0010, 0b0100))
+                m.d.comb += non_posted.eq(~p.posted)
             with m.Default():
                 m.d.comb += non_posted.eq(1)
-        drop = valid & dropped.any()
 
         # --- The queue's head ---------------------------------------------------------------------------
         head = Signal(Waiting)
@@ -180,8 +174,9 @@ class AccessSequencer(wiring.Component):
         waiting = queue.head.valid & ~self.hold
         head_refused = head.place.bar == NOWHERE
         head_single = head.single
-        prepared, walking, first_piece = Signal(), Signal(), Signal()
-        left, piece_left = Signal(11), Signal(6)
+        # A long read is prepared in one clock, its next piece cut in another, and then walked.
+        prepared, cut, walking, first_piece = Signal(), Signal(), Signal(), Signal()
+        left, piece_left, ends = Signal(11), Signal(6), Signal()
         # A request stays inside 4 KiB, so only the low bits of its place move.
         where = Signal(10)
         low = lowest_byte(head.first_be)
@@ -192,23 +187,21 @@ class AccessSequencer(wiring.Component):
                 left.eq(Cat(head.length, head.length == 0)),
                 where.eq(head.place.offset[:10]),
             ]
+        to_boundary, fits = Signal(6), Signal()
+        m.d.comb += [
+            to_boundary.eq(_BOUNDARY - where[:5]),
+            fits.eq((left[6:] == 0) & (left[:6] <= to_boundary)),
+        ]
+        with m.If(prepared & ~cut):
+            m.d.sync += [cut.eq(1), ends.eq(fits), piece_left.eq(Mux(fits, left[:6], to_boundary))]
         # Bytes that are left: the missing ones at the start count until the first piece has begun.
         byte_count = Signal(12)
         missing = Mux(first_piece, low, 0) + bytes_above(head.last_be)
-        to_boundary, piece = Signal(6), Signal(6)
-        ends = Signal()
-        m.d.comb += [
-            byte_count.eq(Cat(0, 0, left[:10]) - missing),
-            to_boundary.eq(_BOUNDARY - where[:5]),
-            ends.eq((left[6:] == 0) & (left[:6] <= to_boundary)),
-            piece.eq(Mux(ends, left[:6], to_boundary)),
-        ]
-        # The request's last dword is the last of the piece that ends it.
-        ending = Signal()
+        m.d.comb += byte_count.eq(Cat(0, 0, left[:10]) - missing)
 
         # --- Who goes -----------------------------------------------------------------------------------
         head_may_start = waiting & Mux(head_single | head_refused, self.room & (head_single | prepared),
-                                       prepared & self.room_long)
+                                       cut & self.room_long)
         writing = Signal()
         prefer_head = Signal()
         inside = Signal(range(QUEUE_DEPTH + 1))
@@ -216,7 +209,7 @@ class AccessSequencer(wiring.Component):
         at_once = single & self.room & queue.empty
         direct = welcome & at_once
         enqueue = welcome & ~at_once
-        wants_write = valid & posted
+        wants_write = valid & is_write
         patience = Signal(3)
         event_first = self.event_wanted & patience.all()
         go_head = Signal()
@@ -236,10 +229,11 @@ class AccessSequencer(wiring.Component):
         # --- A posted write -----------------------------------------------------------------------------
         write_where = Signal(10)
         write_left = Signal(range(self._max_payload // 4))
-        write_last = Mux(writing, write_left == 1, single)
+        # What no BAR claims ends at once.
+        write_last = Mux(writing, write_left == 1, single) | nowhere
         with m.If(go_write):
             m.d.sync += [
-                write_where.eq(Mux(writing, write_where, self.place.offset[:10]) + 1),
+                write_where.eq(Mux(writing, write_where, p.place.offset[:10]) + 1),
                 write_left.eq(Mux(writing, write_left, p.length) - 1),
                 writing.eq(~write_last),
             ]
@@ -250,8 +244,8 @@ class AccessSequencer(wiring.Component):
         # --- A non-posted request -----------------------------------------------------------------------
         w = Signal(Waiting)
         m.d.comb += [
-            w.place.bar.eq(Mux(nowhere, NOWHERE, self.place.bar)),
-            w.place.offset.eq(Mux(self.place.bar == NOWHERE, p.address[:5], self.place.offset)),
+            w.place.bar.eq(Mux(nowhere, NOWHERE, p.place.bar)),
+            w.place.offset.eq(Mux(p.place.bar == NOWHERE, p.address[:5], p.place.offset)),
             w.write.eq(p.write),
             w.memory.eq((p.kind == Kind.MEMORY) | p.locked),
             w.poisoned.eq(p.poisoned),
@@ -260,7 +254,7 @@ class AccessSequencer(wiring.Component):
             queue.entries.p.eq(w),
             queue.entries.p.data.eq(Mux(p.write, p.data, Cat(p.length, p.last_be))),
             queue.entries.valid.eq(enqueue),
-            request.ready.eq(~self.hold & (drop | enqueue | go_direct | (go_write & write_last))),
+            request.ready.eq((valid & discard) | enqueue | go_direct | (go_write & write_last)),
             self.remember.eq(enqueue | go_direct),
             self.context.requester.eq(p.requester),
             self.context.tag.eq(p.tag),
@@ -269,28 +263,30 @@ class AccessSequencer(wiring.Component):
             self.context.locked.eq(p.locked),
         ]
         m.d.sync += inside.eq(inside + self.remember - self.forget)
-        starts = go_head & ~walking
-        piece_last = Mux(walking, piece_left == 1, piece == 1)
-        finished = Mux(head_single | head_refused, go_head, go_head & piece_last & Mux(walking, ending, ends))
+        piece_last = piece_left == 1
+        finished = go_head & (head_single | head_refused | (piece_last & ends))
         m.d.comb += queue.head.ready.eq(finished)
         with m.If(go_head):
             m.d.sync += prefer_head.eq(0)
             with m.If(~head_single & ~head_refused):
                 m.d.sync += [
                     where.eq(where + 1),
-                    piece_left.eq(Mux(walking, piece_left, piece) - 1),
+                    piece_left.eq(piece_left - 1),
                     walking.eq(~piece_last),
+                    cut.eq(~piece_last),
                 ]
-                with m.If(starts):
-                    m.d.sync += [left.eq(left - to_boundary), first_piece.eq(0), ending.eq(ends)]
-            with m.If(finished):
-                m.d.sync += prepared.eq(0)
+                with m.If(~walking):
+                    m.d.sync += [left.eq(left - piece_left), first_piece.eq(0)]
+        with m.If(finished):
+            m.d.sync += [prepared.eq(0), cut.eq(0)]
         long = go_head & ~head_single & ~head_refused
         m.d.comb += [
             self.admit.eq(go_direct | (go_head & ~walking)),
-            self.admit_long.eq(long & ~walking & (piece != 1)),
+            self.admit_long.eq(long & ~walking & ~piece_last),
         ]
-        m.d.sync += self.non_posted_ok.eq(inside <= QUEUE_DEPTH - QUEUE_RESERVE)
+        # Three more may be under way when the flag falls: in the request register, taken in the clock in which it
+        # falls, and offered in the clock before.
+        m.d.sync += self.non_posted_ok.eq(inside <= QUEUE_DEPTH - QUEUE_RESERVE - 3)
 
         # --- The operation ------------------------------------------------------------------------------
         chosen = Signal(Waiting)
@@ -306,11 +302,11 @@ class AccessSequencer(wiring.Component):
             m.d.comb += [
                 place.offset.eq(Cat(where, head.place.offset[10:])),
                 strobe.eq(Mux(at_start, head.first_be,
-                              Mux(piece_last & Mux(walking, ending, ends), head.last_be, 0b1111))),
+                              Mux(piece_last & ends, head.last_be, 0b1111))),
             ]
         with m.Elif(writing):
             m.d.comb += [
-                place.offset.eq(Cat(write_where, self.place.offset[10:])),
+                place.offset.eq(Cat(write_where, p.place.offset[10:])),
                 strobe.eq(Mux(write_last, p.last_be, 0b1111)),
             ]
         with m.Else():
@@ -318,9 +314,9 @@ class AccessSequencer(wiring.Component):
 
         refused = place.bar == NOWHERE
         op = self.operation.p
-        m.d.comb += [regions.place.eq(place), self.next_offset.eq(regions.offset)]
+        m.d.comb += regions.place.eq(place)
         m.d.sync += [
-            self.operation.valid.eq(go_head | go_write | go_direct),
+            self.operation.valid.eq(go_head | (go_write & ~nowhere) | go_direct),
             op.access.space.eq(regions.space),
             op.access.function.eq(0),
             op.access.offset.eq(regions.offset),
@@ -335,7 +331,7 @@ class AccessSequencer(wiring.Component):
         c = op.completion
         counted = chosen.memory
         m.d.sync += [
-            c.dwords.eq(Mux(long, piece, 1)),
+            c.dwords.eq(Mux(long, piece_left, 1)),
             c.unsupported.eq(refused),
             c.has_data.eq(~chosen.write & ~refused),
             c.final.eq(~long | ends),
@@ -356,7 +352,7 @@ class AccessSequencer(wiring.Component):
                 c.lower_address.eq(Cat(lowest_byte(enables)[:2], chosen.place.offset[:5])),
             ]
         m.d.comb += [
-            self.dropped.eq(Mux(drop, dropped[:4], 0)),
-            self.captures.eq(valid & request.ready & (self.place.bar == CONFIG) & p.write & ~p.poisoned),
+            self.dropped.eq(Mux((valid & discard) | go_write, dropped, 0)),
+            self.captures.eq(valid & request.ready & (p.place.bar == CONFIG) & p.write & ~p.poisoned),
         ]
         return m

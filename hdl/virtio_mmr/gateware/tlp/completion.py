@@ -94,7 +94,6 @@ class CompletionBuilder(wiring.Component):
         write, read = store.write_port(), store.read_port(domain="comb")
         head, tail = Signal(range(DEPTH)), Signal(range(DEPTH))
         waiting = Signal(range(DEPTH + 1))
-        is_long = self.reply_valid & self.last & ~self.first
         m.d.comb += [
             write.addr.eq(tail),
             write.data.completion.eq(self.completion),
@@ -103,16 +102,20 @@ class CompletionBuilder(wiring.Component):
             read.addr.eq(head),
         ]
         done = self.reply_valid & self.last
-        complete = Signal()
+        is_long = done & ~self.first
+        # A tail is written a clock late. Above 128 bits the first beat shows some of it, which takes another
+        # clock; then short completions wait as well, so that none overtakes.
+        short_complete, long_complete = Signal(), Signal()
         if lanes > 4:
-            # The first beat shows dwords of the tail, which comes out of its RAM a clock later.
-            m.d.sync += complete.eq(done)
+            long_written = Signal()
+            m.d.sync += [short_complete.eq(done & self.first), long_written.eq(is_long), long_complete.eq(long_written)]
         else:
-            m.d.comb += complete.eq(done)
+            m.d.comb += short_complete.eq(done & self.first)
+            m.d.sync += long_complete.eq(is_long)
         m.d.sync += [
             tail.eq(tail + done),
             head.eq(head + left),
-            waiting.eq(waiting + complete - left),
+            waiting.eq(waiting + (short_complete + long_complete) - left),
         ]
 
         # --- Contexts ---------------------------------------------------------------------------------
@@ -136,20 +139,28 @@ class CompletionBuilder(wiring.Component):
         start = 4 % lanes
         row_bits = ((start + _TAIL - 2) >> low).bit_length()
         position = Signal(range(start + _TAIL))
+        late_position, late_slot, late_data, late = Signal.like(position), Signal(), Signal(32), Signal()
         slot_in, slot_out = Signal(), Signal()
         row = Signal(row_bits)
         with m.If(self.reply_valid):
             m.d.sync += position.eq(Mux(self.first, start, position + 1))
-        m.d.sync += [slot_in.eq(slot_in ^ is_long), slot_out.eq(slot_out ^ left_long)]
+        m.d.sync += [
+            slot_in.eq(slot_in ^ is_long),
+            slot_out.eq(slot_out ^ left_long),
+            late_position.eq(position),
+            late_slot.eq(slot_in),
+            late_data.eq(self.reply),
+            late.eq(self.reply_valid & ~self.first),
+        ]
         words = []
         for lane in range(lanes):
             m.submodules[f"tail_{lane}"] = part = memory.Memory(
                 shape=32, depth=2 << row_bits, init=[], attrs=in_block_ram)
             part_write, part_read = part.write_port(), part.read_port()
             m.d.comb += [
-                part_write.addr.eq(Cat(position[low:], slot_in)),
-                part_write.data.eq(self.reply),
-                part_write.en.eq(self.reply_valid & ~self.first & (position[:low] == lane)),
+                part_write.addr.eq(Cat(late_position[low:], late_slot)),
+                part_write.data.eq(late_data),
+                part_write.en.eq(late & (late_position[:low] == lane)),
                 part_read.addr.eq(Cat(row, slot_out ^ left_long)),
                 part_read.en.eq(1),
             ]

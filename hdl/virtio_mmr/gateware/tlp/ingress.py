@@ -4,11 +4,12 @@ Specification: PCI Express Base 5.0, 2.2 (formats), 2.2.5 (byte enables), 2.3 (h
 TLPs). A packet that breaks a rule leaves as `Kind.MALFORMED`; nothing vanishes without a count.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.interface import Kind, Request
+from virtio_mmr.gateware.access.compare import below
+from virtio_mmr.gateware.access.interface import Kind, Place, Request
 from virtio_mmr.spec.tlp import MESSAGE_VENDOR_1, MESSAGES_ACCEPTED, TlpType
 
 from .beat import MemoryHeader, tlp_beat
@@ -49,6 +50,9 @@ class TlpIngress(wiring.Component):
     beats : In(stream.Signature(tlp_beat(width)))
     truncated : In(1)
         The first beat on offer ends inside its header.
+    heading_kind : Out(Kind), heading_address : Out(62), heading_long : Out(1)
+        What the header on offer asks for, so that someone can say in the same clock where its address points.
+    heading_place : In(Place)
     request : Out(stream.Signature(Request))
     payload : Out(32)
         Dword of the request's payload at `step`'s count; valid with `request` if its length is not 1.
@@ -65,6 +69,10 @@ class TlpIngress(wiring.Component):
         super().__init__({
             "beats": In(stream.Signature(tlp_beat(width))),
             "truncated": In(1),
+            "heading_kind": Out(Kind),
+            "heading_address": Out(62),
+            "heading_long": Out(1),
+            "heading_place": In(Place),
             "request": Out(stream.Signature(Request)),
             "payload": Out(32),
             "step": In(1),
@@ -124,9 +132,29 @@ class TlpIngress(wiring.Component):
                     single, last_be != 0,
                     (first_be == 0) | (last_be == 0) | (~may_have_gaps & ~(first_whole & last_whole))))
 
+        m.d.comb += [
+            self.heading_kind.eq(kind),
+            self.heading_address.eq(Cat(address_low[2:], Mux(long_header, beats.p.header[64:96], 0))),
+            self.heading_long.eq(long_header),
+        ]
+
+        # The header knows how long the payload should be, and so whether it may be.
+        length = Signal(11)
+        oversized = Signal()
+        m.d.comb += length.eq(Cat(header.length, header.length == 0))
+        largest = (self._max_payload // 128).bit_length() - 1
+        with m.Switch(self.max_payload_size if largest else 0):
+            for size in range(largest):
+                with m.Case(size):
+                    m.d.comb += oversized.eq(with_data & ~below(length, (32 << size) + 1))
+            with m.Default():
+                m.d.comb += oversized.eq(with_data & ~below(length, self._max_payload // 4 + 1))
+        reach = Signal(11)
+        m.d.comb += reach.eq(address_low[2:12] + length)
+        crosses = is_memory & reach[10] & reach[:10].any()
+
         # --- The packet's body ----------------------------------------------------------------------
-        body = Signal()
-        free = Signal()
+        body, free = Signal(), Signal()
         stored = Signal(range(self._max_payload // 4 + 1))
         storing_header = (kind == Kind.MEMORY) & with_data & ~single
         storing_body = Signal()
@@ -141,17 +169,23 @@ class TlpIngress(wiring.Component):
             beats.ready.eq((body | free) & (~storing | lane_is_last)),
         ]
 
-        # Dwords that the header announces, less those of every beat but the newest; what the last beat leaves
-        # must be nothing. The digest is a dword that no one announced.
-        remaining = Signal(signed(12))
-        newest = Signal(range(-1, lanes + 1))
-        overrun, bad = Signal(), Signal()
+        # Dwords that are still to come. The digest is one that the length does not count.
+        owed = Signal(12)
+        exceeded = Signal()
+        expected = Signal(12)
+        # Negative while only the digest's place has been seen; that matches no length.
+        dwords = Signal(range(-1, lanes + 1))
+        bits = len(dwords) - 1
+        matches = ~dwords[bits] & (expected[bits:] == 0) & (expected[:bits] == dwords[:bits])
+        m.d.comb += [
+            dwords.eq(beats.p.dwords - (~body & header.digest)),
+            expected.eq(Mux(body, owed, Mux(with_data, length, 0))),
+        ]
 
         store = memory.Memory(shape=32, depth=self._max_payload // 4, init=[],
                               attrs={"no_rw_check": 1, "ram_style": "block"})
         m.submodules.store = store
         write, read = store.write_port(), store.read_port()
-        walk = Signal(range(self._max_payload // 4))
         words = [beats.p.data[32 * i:32 * i + 32] for i in range(lanes)]
         word = Signal(32)
         with m.Switch(lane):
@@ -159,23 +193,23 @@ class TlpIngress(wiring.Component):
                 with m.Case(i):
                     m.d.comb += word.eq(words[i])
         room = stored < self._max_payload // 4
+        # Both candidates for the next address are registers, so that `step` costs one gate.
+        walk = Signal(range(self._max_payload // 4))
+        after = Signal(range(self._max_payload // 4), init=1)
         m.d.comb += [
             write.addr.eq(stored),
             write.data.eq(word),
             write.en.eq(here & storing & (beats.p.dwords != 0) & room),
-            read.addr.eq(Mux(request.valid, walk + self.step, 0)),
+            read.addr.eq(Mux(self.step, after, walk)),
             read.en.eq(1),
             self.payload.eq(read.data),
         ]
-        with m.If(request.valid):
-            m.d.sync += walk.eq(walk + self.step)
-        with m.Else():
-            m.d.sync += walk.eq(0)
+        with m.If(~request.valid):
+            m.d.sync += [walk.eq(0), after.eq(1)]
+        with m.Elif(self.step):
+            m.d.sync += [walk.eq(after), after.eq(after + 1)]
 
-        # The header as it came; `request` shows it with its kind settled.
-        p = Signal(Request)
-        memory_request = Signal()
-        with_payload = Signal()
+        p = request.p
         awaiting = Signal()
         take_word = Mux(body, awaiting, with_data)
         with m.If(request.ready):
@@ -188,29 +222,16 @@ class TlpIngress(wiring.Component):
             m.d.sync += [p.data.eq(words[0]), awaiting.eq(0)]
         with m.Elif(here & ~body):
             m.d.sync += awaiting.eq(with_data)
-        with m.If(accepted):
-            m.d.sync += [
-                body.eq(~beats.p.last),
-                remaining.eq(Mux(body, remaining - newest, Mux(with_data, Cat(header.length, header.length == 0), 0))),
-                newest.eq(beats.p.dwords - (~body & header.digest)),
-                overrun.eq(body & (overrun | (remaining < 0))),
-                request.valid.eq(beats.p.last),
-            ]
-            with m.If(beats.p.last):
-                m.d.sync += stored.eq(0)
         with m.If(here & ~body):
             m.d.sync += [
                 storing_body.eq(storing_header),
-                with_payload.eq(with_data),
-                memory_request.eq(is_memory),
-                bad.eq(broken | self.truncated),
-                p.kind.eq(kind),
+                p.kind.eq(Mux(broken | crosses | oversized | self.truncated, Kind.MALFORMED, kind)),
                 p.write.eq(with_data),
                 p.posted.eq(posted),
                 p.locked.eq(locked),
                 p.poisoned.eq(header.poisoned & with_data),
-                p.long_address.eq(long_header),
-                p.address.eq(Cat(address_low[2:], Mux(long_header, beats.p.header[64:96], 0))),
+                p.place.eq(self.heading_place),
+                p.address.eq(address_low[2:]),
                 p.length.eq(header.length),
                 p.first_be.eq(first_be),
                 p.last_be.eq(last_be),
@@ -219,18 +240,16 @@ class TlpIngress(wiring.Component):
                 p.traffic_class.eq(header.traffic_class),
                 p.attributes.eq(attributes),
             ]
-
-        # --- Checks that need the whole packet, or too much time for the first clock ------------------
-        length = Signal(11)
-        largest = Signal(11)
-        limit = (self._max_payload // 128).bit_length() - 1
-        m.d.comb += [
-            length.eq(Cat(p.length, p.length == 0)),
-            largest.eq(32 << Mux(self.max_payload_size > limit, limit, self.max_payload_size) if limit else 32),
-        ]
-        crosses = memory_request & (p.address[:10] + length > 1024)
-        oversized = with_payload & (length > largest)
-        m.d.comb += request.p.eq(p)
-        with m.If(bad | overrun | (remaining != newest) | crosses | oversized):
-            m.d.comb += request.p.kind.eq(Kind.MALFORMED)
+        with m.If(accepted):
+            m.d.sync += [
+                body.eq(~beats.p.last),
+                owed.eq(expected - dwords),
+                # Nothing may follow the last dword that is owed, and no count may go below zero.
+                exceeded.eq(matches | (body & (exceeded | owed[11]))),
+                request.valid.eq(beats.p.last),
+            ]
+            with m.If(beats.p.last):
+                m.d.sync += stored.eq(0)
+                with m.If(~matches | (body & exceeded)):
+                    m.d.sync += p.kind.eq(Kind.MALFORMED)
         return m

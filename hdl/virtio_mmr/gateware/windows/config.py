@@ -65,8 +65,6 @@ class ConfigSpace(wiring.Component):
     -------
     port : In(AccessPort())
         ``offset`` is the register's byte address.
-    next_number : In(10)
-        Register number of the next clock's access.
     door : In(ConfigDoor())
         Second way in; do not use both: the door wins.
     control : Out(FunctionControl())
@@ -85,7 +83,6 @@ class ConfigSpace(wiring.Component):
         self._has_door = has_door
         super().__init__({
             "port": In(AccessPort()),
-            "next_number": In(10),
             "door": In(ConfigDoor()),
             "control": Out(FunctionControl()),
             "msix_toggled": Out(1),
@@ -99,25 +96,12 @@ class ConfigSpace(wiring.Component):
         m = Module()
         port, door = self.port, self.door
 
-        # --- One access, from either side; the door's is a clock late ------------------------------------
-        asked = door.read_received | door.write_received
-        from_door = Signal()
+        # --- One access, from either side ---------------------------------------------------------------
         number, data, strobe, write = Signal(10), Signal(32), Signal(4), Signal()
-        if self._has_door:
-            late_number, late_data, late_strobe = Signal(10), Signal(32), Signal(4)
-            late_write, late_read = Signal(), Signal()
-            m.d.sync += [
-                from_door.eq(asked),
-                late_number.eq(door.register_number),
-                late_data.eq(door.write_data),
-                late_strobe.eq(door.write_byte_enable),
-                late_write.eq(door.write_received & (door.function_number == 0)),
-                late_read.eq(door.function_number == 0),
-                door.read_data_valid.eq(door.read_received),
-            ]
-        with m.If(from_door):
-            if self._has_door:
-                m.d.comb += [number.eq(late_number), data.eq(late_data), strobe.eq(late_strobe), write.eq(late_write)]
+        asked = door.read_received | door.write_received if self._has_door else Const(0)
+        with m.If(asked):
+            m.d.comb += [number.eq(door.register_number), data.eq(door.write_data),
+                         strobe.eq(door.write_byte_enable), write.eq(door.write_received & (door.function_number == 0))]
         with m.Else():
             m.d.comb += [number.eq(port.access.p.offset[2:12]), data.eq(port.access.p.data),
                          strobe.eq(port.access.p.strobe), write.eq(port.access.valid & port.access.p.write)]
@@ -178,27 +162,27 @@ class ConfigSpace(wiring.Component):
         depth = 1 << max(words).bit_length()
         init = [sum(bit << i for i, bit in enumerate(words.get(word, [])) if isinstance(bit, int))
                 for word in range(depth)]
-        m.submodules.constants = constants = memory.Memory(
-            shape=32, depth=depth, init=init, attrs={"ram_style": "block"})
-        rom = constants.read_port()
-        beyond = Signal()
-        ahead = Signal(10)
-        m.d.comb += ahead.eq(Mux(asked, door.register_number, self.next_number) if self._has_door else self.next_number)
-        m.d.comb += [rom.addr.eq(ahead), rom.en.eq(1)]
-        m.d.sync += beyond.eq(ahead >> rom.addr.shape().width != 0)
-        read = Signal(32)
-        live = Signal(32)
+        m.submodules.constants = constants = memory.Memory(shape=32, depth=depth, init=init)
+        rom = constants.read_port(domain="comb")
+        inside = number >> len(rom.addr) == 0
+        live, read = Signal(32), Signal(32)
         with m.Switch(number):
             for word, bits in sorted(words.items()):
                 if any(not isinstance(bit, int) for bit in bits):
                     with m.Case(word):
                         m.d.comb += live.eq(Cat(Const(0, 1) if isinstance(bit, int) else bit for bit in bits))
-        m.d.comb += read.eq(Mux(beyond, 0, rom.data) | live)
-        m.d.comb += port.reply.valid.eq(port.access.valid)
+        m.d.comb += [
+            rom.addr.eq(number),
+            read.eq(Mux(inside, rom.data, 0) | live),
+            port.reply.valid.eq(port.access.valid),
+        ]
         with m.If(port.access.valid):
             m.d.comb += port.reply.p.data.eq(read)
         if self._has_door:
-            m.d.comb += door.read_data.eq(Mux(late_read, read, 0))
+            m.d.sync += [
+                door.read_data_valid.eq(door.read_received),
+                door.read_data.eq(Mux(door.function_number == 0, read, 0)),
+            ]
 
         # --- What the core hears of it --------------------------------------------------------------------
         def bit(name: str):
