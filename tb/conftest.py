@@ -69,6 +69,8 @@ def regression(request):
     toolchain.skip_or_fail("verilator", "g++", "make")
     pytest.importorskip("cocotb", reason="benches need cocotb: pip install 'virtio-mmr[sim]'")
     option = request.config.getoption
+    if option("full"):
+        os.environ[bench.FULL] = "1"
     session = bench.Regression(
         Path("build/bench"),
         seed=option("seed"),

@@ -1,0 +1,106 @@
+"""Random packets, wise and unwise, against the golden model; the link and the host pause at random."""
+
+import os
+from collections import deque
+
+from cocotb.triggers import ClockCycles
+from virtio_mmr_sim import bench
+from virtio_mmr_sim.host.host import hexadecimal
+from virtio_mmr_sim.model.endpoint import EndpointModel
+from virtio_mmr_sim.model.stimulus import Flow, Stimulus
+from virtio_mmr_sim.testbench import case
+
+#: Packets of a run, and of a run of judged volume.
+PACKETS, PACKETS_FULL = 1500, 15000
+
+#: Completions may be this many clocks away.
+PATIENCE = 20_000
+
+
+class Scoreboard:
+    """Compares what comes up with what the model answers, packet by packet and in order."""
+
+    def __init__(self, tb):
+        self._tb = tb
+        self._expected = deque()
+        tb.host.others = self._found
+
+    def expect(self, dwords):
+        self._expected.append(list(dwords))
+
+    def _found(self, dwords):
+        assert self._expected, f"the endpoint sent {hexadecimal(dwords)}, the model nothing"
+        expected = self._expected.popleft()
+        assert list(dwords) == expected, f"the endpoint sent {hexadecimal(dwords)}, the model {hexadecimal(expected)}"
+        return True
+
+    async def idle(self):
+        """Wait until everything expected has come."""
+        clocks = 0
+        while self._expected or self._tb.source.pending:
+            await ClockCycles(self._tb.dut.clk, 4)
+            clocks += 4
+            assert clocks < PATIENCE, f"{len(self._expected)} completions did not come"
+        await ClockCycles(self._tb.dut.clk, 20)
+
+
+async def run(tb, packets, *, stall, idle):
+    """Feed both, compare everything that comes back, then all of configuration space and the counters."""
+    tb.acknowledge = False  # the fence then keeps the back end out of the comparison
+    tb.sink.stall, tb.source.idle = stall, idle
+    model = EndpointModel(tb.config)
+    stimulus = Stimulus(model, tb._fork())
+    scoreboard = Scoreboard(tb)
+    non_posted = False
+    for _ in range(packets):
+        item = stimulus.next()
+        if item.flow is Flow.BARRIER or (item.flow is Flow.POSTED and non_posted):
+            await scoreboard.idle()
+            non_posted = False
+        for completion in model.receive(item.dwords):
+            scoreboard.expect(completion)
+        tb.host.put(item.dwords)
+        non_posted |= item.flow is not Flow.POSTED
+        if item.flow is Flow.BARRIER:
+            await scoreboard.idle()
+            non_posted = False
+        if tb.source.pending > 24:
+            await scoreboard.idle()
+            non_posted = False
+    await scoreboard.idle()
+    await tb.host.settle()
+
+    state = model.state()
+    counters = ("malformed", "poisoned", "unsupported", "unexpected", "hole")
+    assert {name: tb.counter(name) for name in counters} == {name: state[f"count_{name}"] for name in counters}
+    errors = ("error_correctable", "error_nonfatal", "error_fatal")
+    assert {name: tb.pulses[name] for name in errors} == {name: state[name] for name in errors}
+    tb.host.others = lambda dwords: False
+    tb.host.target = state["bus"], state["device"]
+    tb.host.captured = state["bus"] << 8 | state["device"] << 3
+    for offset in range(0, 4096, 4):
+        found = (await tb.host.config_request(offset)).data
+        expected = int.from_bytes(state["configuration"][offset : offset + 4], "little")
+        assert found == expected, f"register {offset:#x} reads {found:#x}, the model {expected:#x}"
+    for stream in ("notification", "config_write"):
+        tb.out[stream].take_all()
+
+
+def volume():
+    """Packets for this session."""
+    return PACKETS_FULL if os.environ.get(bench.FULL) else PACKETS
+
+
+@case(bring_up=False)
+async def answers_agree_with_the_model_on_a_calm_link(tb):
+    await run(tb, volume(), stall=0.0, idle=0.0)
+
+
+@case(bring_up=False)
+async def answers_agree_with_the_model_under_back_pressure(tb):
+    await run(tb, volume(), stall=0.6, idle=0.1)
+
+
+@case(bring_up=False)
+async def answers_agree_with_the_model_behind_a_slow_host(tb):
+    await run(tb, volume() // 2, stall=0.2, idle=0.6)

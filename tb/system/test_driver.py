@@ -1,0 +1,10 @@
+"""Sequences of real drivers: statements LEG-51 to LEG-53 of the test plan."""
+
+from system.devices import USUAL as DEVICES  # noqa: F401
+
+BENCH = "bench_driver"
+
+
+def test_driver(check):
+    """One case of the bench on one device."""
+    check()

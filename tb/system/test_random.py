@@ -1,0 +1,10 @@
+"""Random packets against the golden model, at every width."""
+
+from system.devices import EVERY as DEVICES  # noqa: F401
+
+BENCH = "bench_random"
+
+
+def test_random(check):
+    """One case of the bench on one device."""
+    check()

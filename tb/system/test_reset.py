@@ -1,0 +1,10 @@
+"""The core's reset input, at any moment."""
+
+from system.devices import USUAL as DEVICES  # noqa: F401
+
+BENCH = "bench_reset"
+
+
+def test_reset(check):
+    """One case of the bench on one device."""
+    check()
