@@ -41,12 +41,12 @@ class RawReceiver(wiring.Component):
         count = Signal(range(lanes + 1))
         m.d.comb += count.eq(sum(raw.p.keep[i] for i in range(lanes)))
 
-        body = Signal()
+        self._body = body = Signal()
         # Where the payload starts in the first beat, in dwords of the packet, is 3 or 4.
         long_header = Signal()
         if lanes == 2:
             held = Signal(64)
-            half = Signal()
+            self._half = half = Signal()
             m.d.comb += [
                 long_header.eq(Mux(half, held[29], raw.p.data[29])),
                 beats.p.header.eq(Cat(held, raw.p.data)),
@@ -139,7 +139,7 @@ class RawTransmitter(wiring.Component):
         last = Signal()
         take = Signal(init=1)
         if lanes == 2:
-            half = Signal()
+            self._half = half = Signal()
             with m.If(beats.p.first & ~half):
                 m.d.comb += [word.eq(header[:64]), keep.eq(0b11), last.eq(0), take.eq(0)]
             with m.Elif(beats.p.first):

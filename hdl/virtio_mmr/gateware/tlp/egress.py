@@ -36,8 +36,8 @@ class TlpEgress(wiring.Component):
             wiring.connect(m, wiring.flipped(self.sources[0]), wiring.flipped(self.beats))
             return m
 
-        owner = Signal(range(max(self._count, 2)))
-        held = Signal()
+        self._owner = owner = Signal(range(max(self._count, 2)))
+        self._held = held = Signal()
         chosen = Signal.like(owner)
         m.d.comb += chosen.eq(owner)
         with m.If(~held):

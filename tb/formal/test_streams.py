@@ -1,0 +1,101 @@
+"""Every stream between blocks keeps the stream rules, whatever comes in and whenever it is taken."""
+
+from amaranth.hdl import Signal, unsigned
+from formal.proof import proof
+from virtio_mmr.gateware.access.queue import BlockQueue
+from virtio_mmr.gateware.adapters.raw import RawReceiver, RawTransmitter
+from virtio_mmr.gateware.requester.port import RequesterPort
+from virtio_mmr.gateware.tlp.egress import TlpEgress
+from virtio_mmr_sim.formal import Harness, Mode, PacketContract, Side, StreamContract
+
+#: One instance for each way in which widths differ.
+WIDTHS = (64, 128, 256)
+
+
+@proof("what the receiver offers stays until it is taken, and forms packets", block="RawReceiver", depth=2, cover=8)
+def test_receiver():
+    h = Harness()
+    for width in WIDTHS:
+        dut = h.add(RawReceiver(width), f"dut_{width}")
+        StreamContract.watch(h, f"raw_{width}", dut.raw, Side.ASSUME)
+        StreamContract.watch(h, f"beats_{width}", dut.beats, also=[dut.truncated])
+        packets = PacketContract.watch(h, f"packets_{width}", dut.beats)
+        h.check(packets.inside == dut._body)
+        if width == 64:
+            h.check(~(dut._half & dut._body))
+    return h
+
+
+@proof("packets of three sources leave whole and without a gap, and each beat stays until it is taken",
+       block="TlpEgress", depth=2, cover=8)
+def test_egress():
+    h = Harness()
+    dut = h.add(TlpEgress(64, 3))
+    inside = []
+    for i in range(3):
+        StreamContract.watch(h, f"source_{i}", dut.sources[i], Side.ASSUME)
+        inside.append(PacketContract.watch(h, f"packets_{i}", dut.sources[i], Side.ASSUME, gapless=True).inside)
+    StreamContract.watch(h, "beats", dut.beats)
+    packets = PacketContract.watch(h, "packets", dut.beats, gapless=True)
+    h.check(~packets.inside | dut._held)
+    for i in range(3):
+        h.check(inside[i] == (packets.inside & (dut._owner == i)))
+        h.check(~(dut._held & (dut._owner == i)) | dut.sources[i].valid)
+    h.check(dut._owner < 3)
+    return h
+
+
+@proof("what leaves for the link stays until it is taken; a packet that has begun leaves without a gap",
+       block="RawTransmitter", depth=2, cover=10)
+def test_transmitter():
+    h = Harness()
+    for width in WIDTHS:
+        dut = h.add(RawTransmitter(width), f"dut_{width}")
+        StreamContract.watch(h, f"beats_{width}", dut.beats, Side.ASSUME)
+        taken = PacketContract.watch(h, f"packets_{width}", dut.beats, Side.ASSUME, gapless=True)
+        StreamContract.watch(h, f"raw_{width}", dut.raw)
+        sent = PacketContract.watch(h, f"raw_packets_{width}", dut.raw, gapless=True)
+        begun = taken.inside | dut._half if width == 64 else taken.inside
+        # A packet is being sent while some of it has been taken, or its last beat stands in the register.
+        with h.m.If(dut.raw.valid):
+            h.check(dut.raw.p.last == ~begun)
+        with h.m.Else():
+            h.check(~begun)
+            h.check(~sent.inside)
+        if width == 64:
+            h.check(~(dut._half & taken.inside))
+            h.check(~dut._half | dut.beats.valid)
+    return h
+
+
+@proof("answers to DMA requests stay until they are taken", block="RequesterPort", depth=2, cover=6)
+def test_requester():
+    h = Harness()
+    dut = h.add(RequesterPort(128))
+    for name in ("dma_read", "dma_write", "dma_write_data"):
+        StreamContract.watch(h, name, getattr(dut, name), Side.ASSUME)
+    for name in ("dma_read_data", "dma_write_done"):
+        StreamContract.watch(h, name, getattr(dut, name))
+    return h
+
+
+@proof("items leave in the order in which they came, each once; the head stays until it is taken",
+       block="BlockQueue", mode=Mode.BOUNDED, depth=14, cover=12)
+def test_queue():
+    h = Harness()
+    dut = h.add(BlockQueue(unsigned(2), 4))
+    StreamContract.watch(h, "entries", dut.entries, Side.ASSUME)
+    StreamContract.watch(h, "head", dut.head)
+    # One item, whichever it is, is followed by its number.
+    chosen = h.constant(3, "chosen")
+    came, left, item, known = Signal(4), Signal(4), Signal(2), Signal()
+    enters, leaves = dut.entries.valid & dut.entries.ready, dut.head.valid & dut.head.ready
+    h.m.d.sync += [came.eq(came + enters), left.eq(left + leaves)]
+    with h.m.If(enters & (came == chosen)):
+        h.m.d.sync += [item.eq(dut.entries.p), known.eq(1)]
+    with h.m.If(dut.head.valid & (left == chosen)):
+        h.check(known & (dut.head.p == item))
+    h.check(dut.empty == (came == left))
+    h.cover(dut.entries.valid & ~dut.entries.ready)
+    h.cover((left == 5) & (chosen == 5) & leaves)
+    return h
