@@ -4,7 +4,7 @@ The path of a TLP is the order of this file: receiver, ingress, decoder, sequenc
 windows, state, completion, egress, transmitter.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -185,7 +185,9 @@ class Endpoint(wiring.Component):
         m.submodules.queues = table = QueueTable(config.queues, functions=config.functions)
         m.submodules.notify = notify = NotifyUnit(queues)
         event = state.event
-        reporting = event.kind == EventKind.REPORT
+        # This clock's event, if there is no access; see below.
+        chosen = Signal(EventKind, init=EventKind.INITIALISE)
+        reporting = Signal()
         function = Signal(8)
         m.d.comb += [
             function.eq(0),
@@ -219,40 +221,48 @@ class Endpoint(wiring.Component):
             notify.vector.eq(table.vector),
             notify.rings.eq(table.rings),
         ]
+        m.d.comb += reporting.eq(chosen == EventKind.REPORT)
         with m.If(reporting):
             m.d.comb += [table.queue.eq(notify.scan), table.page_bytes.eq(notify.page_bytes)]
 
         # --- The clock's event ----------------------------------------------------------------------------
+        # Chosen a clock ahead, with the sequencer's word that no access will come.
         starting = Signal(init=1)
-        slot = Signal()
-        m.d.sync += [starting.eq(0), slot.eq(sequencer.event_slot)]
-        wanted = (notify.wanted | self.interrupt_cause.valid | self.fault.valid | self.reset_done.valid
-                  | device.update_waiting)
-        m.d.comb += [
-            sequencer.hold.eq(starting),
-            sequencer.event_wanted.eq(wanted),
-            self.queue_quiet.ready.eq(1),
+        sources = (
+            (EventKind.RESET_DONE, self.reset_done.valid),
+            (EventKind.UPDATE, device.update_waiting),
+            (EventKind.FAULT, self.fault.valid),
+            (EventKind.INTERRUPT, self.interrupt_cause.valid),
+            (EventKind.REPORT, notify.wanted),
+        )
+        m.d.sync += [
+            starting.eq(0),
+            chosen.eq(EventKind.NONE),
+            sequencer.event_wanted.eq(Cat(wanted for _, wanted in sources).any()),
         ]
-        with m.If(starting):
-            m.d.comb += event.kind.eq(EventKind.INITIALISE)
-        with m.Elif(slot):
-            with m.If(self.reset_done.valid):
-                m.d.comb += [event.kind.eq(EventKind.RESET_DONE), event.epoch.eq(self.reset_done.p.epoch),
-                             event.function.eq(self.reset_done.p.function),
-                             self.reset_done.ready.eq(1)]
-            with m.Elif(device.update_waiting):
-                m.d.comb += [event.kind.eq(EventKind.UPDATE), event.function.eq(device.update_function),
-                             device.apply.eq(1)]
-            with m.Elif(self.fault.valid):
-                m.d.comb += [event.kind.eq(EventKind.FAULT), event.epoch.eq(self.fault.p.epoch),
-                             event.function.eq(self.fault.p.function),
-                             event.value.eq(self.fault.p.cause), self.fault.ready.eq(1)]
-            with m.Elif(self.interrupt_cause.valid):
-                m.d.comb += [event.kind.eq(EventKind.INTERRUPT), event.epoch.eq(self.interrupt_cause.p.epoch),
-                             event.function.eq(self.interrupt_cause.p.function),
-                             event.value.eq(self.interrupt_cause.p.config_change), self.interrupt_cause.ready.eq(1)]
-            with m.Elif(notify.wanted):
-                m.d.comb += event.kind.eq(EventKind.REPORT)
+        with m.If(sequencer.event_slot):
+            for kind, wanted in reversed(sources):
+                with m.If(wanted):
+                    m.d.sync += chosen.eq(kind)
+        m.d.comb += [sequencer.hold.eq(starting), self.queue_quiet.ready.eq(1)]
+        # What was chosen may have been taken a clock ago: then nothing happens.
+        with m.Switch(chosen):
+            with m.Case(EventKind.INITIALISE, EventKind.REPORT):
+                m.d.comb += event.kind.eq(chosen)
+            with m.Case(EventKind.UPDATE):
+                m.d.comb += device.apply.eq(device.update_waiting)
+                with m.If(device.update_waiting):
+                    m.d.comb += [event.kind.eq(chosen), event.function.eq(device.update_function)]
+            for kind, taken, value in (
+                (EventKind.RESET_DONE, self.reset_done, 0),
+                (EventKind.FAULT, self.fault, self.fault.p.cause),
+                (EventKind.INTERRUPT, self.interrupt_cause, self.interrupt_cause.p.config_change),
+            ):
+                with m.Case(kind):
+                    m.d.comb += taken.ready.eq(1)
+                    with m.If(taken.valid):
+                        m.d.comb += [event.kind.eq(kind), event.function.eq(taken.p.function),
+                                     event.epoch.eq(taken.p.epoch), event.value.eq(value)]
 
         # --- Completions to the link ----------------------------------------------------------------------
         m.submodules.completion = completion = CompletionBuilder(width, contexts=QUEUE_DEPTH)

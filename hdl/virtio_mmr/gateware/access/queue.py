@@ -23,7 +23,7 @@ class BlockQueue(wiring.Component):
     entries : In(stream.Signature(shape))
     head : Out(stream.Signature(shape))
     empty : Out(1)
-        Nothing is inside, not even on its way to the head.
+        Nothing was inside a clock ago, not even on its way to the head, and nothing came.
     """
 
     def __init__(self, shape, depth: int):
@@ -54,11 +54,11 @@ class BlockQueue(wiring.Component):
             read.en.eq(fetch),
             move.eq(shown & (~self.head.valid | self.head.ready)),
             fetch.eq((stored != 0) & (~shown | move)),
-            self.empty.eq((stored == 0) & ~shown & ~self.head.valid),
         ]
         with m.If(move):
             m.d.sync += self.head.p.eq(read.data)
         m.d.sync += [
+            self.empty.eq((stored == 0) & ~shown & ~self.head.valid & ~push),
             last.eq(last + push),
             first.eq(first + fetch),
             stored.eq(stored + push - fetch),

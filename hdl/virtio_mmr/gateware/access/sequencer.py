@@ -205,7 +205,10 @@ class AccessSequencer(wiring.Component):
         writing = Signal()
         prefer_head = Signal()
         inside = Signal(range(QUEUE_DEPTH + 1))
-        welcome = valid & non_posted & (inside != QUEUE_DEPTH)
+        # A clock late, so one place is kept for what is taken meanwhile.
+        welcoming = Signal()
+        m.d.sync += welcoming.eq(inside < QUEUE_DEPTH - 1)
+        welcome = valid & non_posted & welcoming
         at_once = single & self.room & queue.empty
         direct = welcome & at_once
         enqueue = welcome & ~at_once
@@ -285,8 +288,8 @@ class AccessSequencer(wiring.Component):
             self.admit_long.eq(long & ~walking & ~piece_last),
         ]
         # Three more may be under way when the flag falls: in the request register, taken in the clock in which it
-        # falls, and offered in the clock before.
-        m.d.sync += self.non_posted_ok.eq(inside <= QUEUE_DEPTH - QUEUE_RESERVE - 3)
+        # falls, and offered in the clock before. One place is never filled.
+        m.d.sync += self.non_posted_ok.eq(inside <= QUEUE_DEPTH - QUEUE_RESERVE - 4)
 
         # --- The operation ------------------------------------------------------------------------------
         chosen = Signal(Waiting)

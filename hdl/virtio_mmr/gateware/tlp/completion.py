@@ -84,9 +84,10 @@ class CompletionBuilder(wiring.Component):
             entries.eq(entries + self.admit - left),
             tails.eq(tails + self.admit_long - left_long),
         ]
-        m.d.comb += [
-            self.room.eq(entries != DEPTH),
-            self.room_long.eq((entries != DEPTH) & (tails != LONG_DEPTH)),
+        # A clock late, so one place is kept for what is admitted meanwhile; long ones are clocks apart.
+        m.d.sync += [
+            self.room.eq(entries < DEPTH - 1),
+            self.room_long.eq((entries < DEPTH - 1) & (tails != LONG_DEPTH)),
         ]
 
         # --- Descriptors and first dwords -------------------------------------------------------------

@@ -204,7 +204,7 @@ class TlpIngress(wiring.Component):
             read.en.eq(1),
             self.payload.eq(read.data),
         ]
-        with m.If(~request.valid):
+        with m.If(~request.valid | request.ready):
             m.d.sync += [walk.eq(0), after.eq(1)]
         with m.Elif(self.step):
             m.d.sync += [walk.eq(after), after.eq(after + 1)]
