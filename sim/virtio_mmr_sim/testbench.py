@@ -122,6 +122,8 @@ class Testbench:
             (self.out if stream["direction"] == "out" else self.into)[stream["name"]] = end
         #: Reset requests that the back end has got, oldest first.
         self.resets: deque[SimpleNamespace] = deque()
+        #: Epoch of the newest reset request; 0 before the first.
+        self.epoch = 0
         #: The back end acknowledges reset requests at once.
         self.acknowledge = True
         #: Addresses of the BARs, by index.
@@ -153,6 +155,7 @@ class Testbench:
         self.sink.clear()
         self.host.forget()
         self.resets.clear()
+        self.epoch = 0
         for sink in self.out.values():
             sink.take_all()
         self.dut.rst.value = 0
@@ -238,13 +241,9 @@ class Testbench:
         while True:
             request = await self.out["reset_request"].receive()
             self.resets.append(request)
+            self.epoch = request.epoch
             if self.acknowledge:
                 self.into["reset_done"].put(function=request.function, epoch=request.epoch)
-
-    @property
-    def epoch(self) -> int:
-        """Epoch of the newest reset request; 0 before the first."""
-        return self.resets[-1].epoch if self.resets else 0
 
     async def cause(self, *, queue: int = 0, config_change: bool = False, epoch: int | None = None) -> None:
         """Report an interrupt cause and wait until the core has taken it."""

@@ -15,6 +15,7 @@ from system.legacy_driver import (
     STATUS,
     assert_clean,
     assert_no_vectors,
+    bytes_of,
     dirty,
     needs_configuration,
     needs_memory,
@@ -548,19 +549,9 @@ async def wide_fields_read_as_two_halves_in_either_order(tb):
         assert halves == {0: low, 4: high}
 
 
-def driver_bytes(tb):
-    """Places of the bytes that a driver may write."""
-    return [
-        place
-        for field in tb.config.kind.config
-        if field.owner is Owner.DRIVER
-        for place in range(field.offset, field.offset + field.size)
-    ]
-
-
 @case
 async def writable_configuration_takes_single_bytes_from_the_start(tb):
-    places = driver_bytes(tb)
+    places = bytes_of(tb, Owner.DRIVER)
     if not places:
         tb.skip("the device type has no writable configuration")
     image = bytearray(tb.config.config_image)
@@ -579,7 +570,7 @@ async def writable_configuration_takes_single_bytes_from_the_start(tb):
 
 @case
 async def configuration_write_before_anything_else_works(tb):
-    places = driver_bytes(tb)
+    places = bytes_of(tb, Owner.DRIVER)
     if not places:
         tb.skip("the device type has no writable configuration")
     await tb.legacy.write(STATUS, 0, 1)
@@ -590,7 +581,7 @@ async def configuration_write_before_anything_else_works(tb):
 @case
 async def read_only_configuration_takes_no_write(tb):
     needs_configuration(tb)
-    writable = driver_bytes(tb)
+    writable = bytes_of(tb, Owner.DRIVER)
     for place, byte in enumerate(tb.config.config_image):
         if place not in writable:
             await tb.legacy.write(0x14 + place, byte ^ 0xFF, 1)
@@ -614,7 +605,7 @@ async def device_window_shows_the_same_configuration(tb):
     needs_configuration(tb)
     for place, byte in enumerate(tb.config.config_image):
         assert await window.read(place, 1) == byte
-    for place in driver_bytes(tb):
+    for place in bytes_of(tb, Owner.DRIVER):
         await window.write(place, 0x3C ^ place, 1)
         assert await tb.legacy.read(0x14 + place, 1) == 0x3C ^ place
 

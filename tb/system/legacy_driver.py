@@ -44,6 +44,16 @@ def needs_configuration(tb):
         tb.skip("the device type has no configuration")
 
 
+def bytes_of(tb, owner):
+    """Places of the configuration bytes that *owner* may change."""
+    return [
+        place
+        for field in tb.config.kind.config
+        if field.owner is owner
+        for place in range(field.offset, field.offset + field.size)
+    ]
+
+
 async def select(tb, queue):
     """Show a queue in the banked registers."""
     await tb.legacy.write(QUEUE_SELECT, queue, 2)

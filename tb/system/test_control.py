@@ -1,0 +1,10 @@
+"""The control page: statements MMR-20 to MMR-25 of the test plan."""
+
+from system.devices import USUAL as DEVICES  # noqa: F401
+
+BENCH = "bench_control"
+
+
+def test_control(check):
+    """One case of the bench on one device."""
+    check()
