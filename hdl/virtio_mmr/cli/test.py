@@ -1,0 +1,90 @@
+"""``vmmr test``: the benches on the user's own device file."""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+from .output import Subparsers, add_verb, print_json, progress
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declares the verb."""
+    parser = add_verb(
+        subparsers, "test", run, "run the benches on a device file", "vmmr test dev.toml -k legacy --seed 7 --waves"
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="device file")
+    parser.add_argument("-k", metavar="EXPRESSION", help="only cases whose name matches, as pytest understands it")
+    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice (default: 1)")
+    parser.add_argument("--waves", action="store_true", help="record waves and say where they are")
+    parser.add_argument(
+        "-j", "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="simulator runs at a time"
+    )
+    parser.add_argument(
+        "--mutations", action="store_true", help="instead, check that faults planted in the core are found"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs pytest over the benches; 0 if all passed, 1 if one failed, 2 if they cannot run."""
+    from virtio_mmr_sim import testplan, toolchain
+
+    from virtio_mmr import config
+
+    config.load(args.file)  # says what is wrong with the file before anything is built
+    try:
+        toolchain.verilator()
+        import cocotb  # noqa: F401
+        import pytest  # noqa: F401
+    except (toolchain.ToolMissing, ImportError) as missing:
+        print(f"vmmr test: {missing}; pip install 'virtio-mmr[sim]'", file=sys.stderr)
+        return 2
+    folder = testplan.benches()
+    chosen = sorted(folder.glob("mutation/test_*.py" if args.mutations else "system/test_*.py"))
+    chosen = [path for path in chosen if args.mutations or "BENCH = " in path.read_text()]
+    if not chosen:
+        print("vmmr test: this installation has no such benches", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as place:
+        report = Path(place) / "report.xml"
+        command = [
+            sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider",
+            "--rootdir", str(folder), "-c", os.devnull, "-o", f"pythonpath={folder}", "--confcutdir", str(folder),
+            "--seed", str(args.seed), "--jobs", str(args.jobs), "--device", str(args.file.resolve()),
+            f"--junitxml={report}", *(["--waves"] if args.waves else []), *(["-k", args.k] if args.k else []),
+            *map(str, chosen),
+        ]  # fmt: skip
+        progress(shlex.join(command))
+        repeat = f"vmmr test {shlex.quote(str(args.file))}"
+        done = subprocess.run(
+            command,
+            env={**os.environ, "VIRTIO_MMR_COMMAND": repeat},
+            check=False,
+            stdout=sys.stderr if args.json else None,
+        )
+        if args.json:
+            print_json(_summary(report, args))
+    return {0: 0, 1: 1}.get(done.returncode, 2)
+
+
+def _summary(report: Path, args: argparse.Namespace) -> dict[str, object]:
+    """What pytest's report says."""
+    cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
+    results = {}
+    for case in cases:
+        kinds = {child.tag for child in case}
+        status = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        results[str(case.get("name"))] = status
+    return {
+        "ok": bool(results) and "failed" not in results.values(),
+        "file": str(args.file),
+        "seed": args.seed,
+        "passed": sum(status == "passed" for status in results.values()),
+        "failed": sum(status == "failed" for status in results.values()),
+        "skipped": sum(status == "skipped" for status in results.values()),
+        "cases": results,
+    }
