@@ -356,6 +356,7 @@ class AccessSequencer(wiring.Component):
             ]
         m.d.comb += [
             self.dropped.eq(Mux((valid & discard) | go_write, dropped, 0)),
-            self.captures.eq(valid & request.ready & (p.place.bar == CONFIG) & p.write & ~p.poisoned),
+            self.captures.eq(
+                valid & request.ready & (p.kind == Kind.CONFIG) & (p.place.bar == CONFIG) & p.write & ~p.poisoned),
         ]
         return m
