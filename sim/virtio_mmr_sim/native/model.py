@@ -6,7 +6,7 @@ settings; what the design sends is kept until it is taken.
 
 import ctypes
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -209,8 +209,10 @@ class NativeModel:
         self._lengths = (ctypes.c_uint32 * _CAPACITY)()
         self._clocks = (ctypes.c_uint64 * (3 * _CAPACITY))()
         self._tag = 0
-        self._read32 = functools.partial(self._library.read32, self._handle)
-        self._write32 = functools.partial(self._library.write32, self._handle)
+        #: `read32` without the exceptions: (address, enables) gives the value, or a negative number.
+        self.raw_read32: Callable[[int, int], int] = functools.partial(self._library.read32, self._handle)
+        #: `write32` without the exceptions: (address, data, enables) gives 0, or a negative number.
+        self.raw_write32: Callable[[int, int, int], int] = functools.partial(self._library.write32, self._handle)
         if waves is not None:
             self._library.trace(self._handle, str(waves).encode())
 
@@ -359,14 +361,14 @@ class NativeModel:
         NativeError
             If there is none, or a wrong one.
         """
-        value: int = self._read32(address, enables)
+        value = self.raw_read32(address, enables)
         if value < 0:
             raise _error(f"read of {address:#x}", value)
         return value
 
     def write32(self, address: int, data: int, enables: int = 0xF) -> None:
         """Write one dword; returns when the design has accepted it, maybe before it takes effect."""
-        if self._write32(address, data, enables):
+        if self.raw_write32(address, data, enables):
             raise NativeError(f"write to {address:#x} was not accepted")
 
     def requests(self, accesses: "ctypes.Array[Request]") -> "ctypes.Array[ctypes.c_uint32]":
