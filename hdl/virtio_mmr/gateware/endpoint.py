@@ -15,7 +15,7 @@ from virtio_mmr.spec import control as control_page
 from virtio_mmr.spec import legacy, modern
 
 from . import backend
-from .access.decoder import BarDecoder, RegionDecoder
+from .access.decoder import BarDecoder
 from .access.interface import Space
 from .access.router import AccessRouter
 from .access.sequencer import QUEUE_DEPTH, AccessSequencer
@@ -115,7 +115,7 @@ class Endpoint(wiring.Component):
             width, max_payload=config.datapath.max_payload, check_byte_enables=config.datapath.check_byte_enables)
         m.submodules.decoder = decoder = BarDecoder(config.bars, strict_64bit=config.datapath.strict_64bit)
         m.submodules.sequencer = sequencer = AccessSequencer(
-            RegionDecoder(config.bars), max_payload=config.datapath.max_payload)
+            config.bars, max_payload=config.datapath.max_payload)
         m.submodules.config_space = config_space = ConfigSpace(place(config))
         control = config_space.control
         wiring.connect(m, wiring.flipped(self.rx), receiver.raw)

@@ -24,9 +24,9 @@ class ErrorReporter(wiring.Component):
         An access found no window.
     count_malformed, count_poisoned, count_unsupported, count_unexpected, count_hole : Out(16)
     detected_parity_error, correctable_detected, nonfatal_detected, fatal_detected, unsupported_detected : Out(1)
-        Events for configuration space, in the clock of their cause.
+        Events for configuration space: for a refusal in the clock of its cause, for a drop one clock later.
     error_correctable, error_nonfatal, error_fatal : Out(1)
-        The same, one clock later, for the outside.
+        The same, another clock later, for the outside.
     """
 
     dropped: In(4)
@@ -49,12 +49,16 @@ class ErrorReporter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        malformed = self.dropped[Outcome.MALFORMED]
-        poisoned = self.dropped[Outcome.POISONED]
-        unsupported = self.dropped[Outcome.UNSUPPORTED]
-        unexpected = self.dropped[Outcome.UNEXPECTED]
-        refused_poisoned = Signal()
-        refused_plain = Signal()
+        # What was dropped may be reported a clock late: no access of the same packet follows. What was refused may
+        # not, because the next access can already be a read of the status.
+        dropped = Signal.like(self.dropped)
+        m.d.sync += dropped.eq(self.dropped)
+        malformed = dropped[Outcome.MALFORMED]
+        poisoned = dropped[Outcome.POISONED]
+        unsupported = dropped[Outcome.UNSUPPORTED]
+        unexpected = dropped[Outcome.UNEXPECTED]
+        refused_poisoned, refused_plain = Signal(), Signal()
+        late_poisoned, late_plain, late_hole = Signal(), Signal(), Signal()
         m.d.comb += [
             refused_poisoned.eq(self.refused & self.poisoned),
             refused_plain.eq(self.refused & ~self.poisoned),
@@ -66,10 +70,13 @@ class ErrorReporter(wiring.Component):
         ]
         m.d.sync += [
             self.count_malformed.eq(self.count_malformed + malformed),
-            self.count_poisoned.eq(self.count_poisoned + (poisoned + refused_poisoned)),
-            self.count_unsupported.eq(self.count_unsupported + (unsupported + refused_plain)),
+            late_poisoned.eq(refused_poisoned),
+            late_plain.eq(refused_plain),
+            late_hole.eq(self.hole),
+            self.count_poisoned.eq(self.count_poisoned + (poisoned + late_poisoned)),
+            self.count_unsupported.eq(self.count_unsupported + (unsupported + late_plain)),
             self.count_unexpected.eq(self.count_unexpected + unexpected),
-            self.count_hole.eq(self.count_hole + self.hole),
+            self.count_hole.eq(self.count_hole + late_hole),
             self.error_correctable.eq(self.correctable_detected),
             self.error_nonfatal.eq(self.nonfatal_detected),
             self.error_fatal.eq(self.fatal_detected),

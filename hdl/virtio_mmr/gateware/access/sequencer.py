@@ -10,12 +10,16 @@ Specification: PCI Express Base 5.0, 2.3.1.1 (completions of reads) and 2.4.1 (o
 - Events of the back end take clocks that no access wants, and one in eight otherwise.
 """
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from virtio_mmr.config.device import Bar
 from virtio_mmr.spec.tlp import READ_COMPLETION_BOUNDARY
 
+from .decoder import RegionDecoder
 from .interface import CONFIG, NOWHERE, Access, CompletionDescriptor, Kind, Place, Request, RequestContext
 from .queue import BlockQueue
 
@@ -47,6 +51,8 @@ class Waiting(data.Struct):
     #: Byte count and lower address are those of a memory read.
     memory: unsigned(1)
     poisoned: unsigned(1)
+    #: One dword, or a write.
+    single: unsigned(1)
     first_be: unsigned(4)
     #: A write's payload; a read's length and last byte enables.
     data: unsigned(32)
@@ -60,11 +66,6 @@ class Waiting(data.Struct):
     def last_be(self):
         """Byte enables of a read's last dword."""
         return self.data[10:14]
-
-    @property
-    def single(self):
-        """One dword, or a write."""
-        return self.write | (self.length == 1)
 
 
 def lowest_byte(enables):
@@ -82,8 +83,8 @@ class AccessSequencer(wiring.Component):
 
     Parameters
     ----------
-    region_decoder
-        Finds the window at a place.
+    bars
+        Where the windows are.
     max_payload
         Largest payload of a write, in bytes.
 
@@ -113,8 +114,8 @@ class AccessSequencer(wiring.Component):
         Start nothing; state is being initialised.
     """
 
-    def __init__(self, region_decoder: wiring.Component, *, max_payload: int = 128):
-        self._region_decoder = region_decoder
+    def __init__(self, bars: Sequence[Bar], *, max_payload: int = 128):
+        self._bars = tuple(bars)
         self._max_payload = max_payload
         super().__init__({
             "request": In(stream.Signature(Request)),
@@ -138,7 +139,9 @@ class AccessSequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.regions = regions = self._region_decoder
+        # One decoder for each source of accesses, so that the decoding does not wait for the choice.
+        m.submodules.request_regions = request_regions = RegionDecoder(self._bars)
+        m.submodules.head_regions = head_regions = RegionDecoder(self._bars)
 
         m.submodules.queue = queue = BlockQueue(Waiting, QUEUE_DEPTH)
 
@@ -252,6 +255,7 @@ class AccessSequencer(wiring.Component):
             w.write.eq(p.write),
             w.memory.eq((p.kind == Kind.MEMORY) | p.locked),
             w.poisoned.eq(p.poisoned),
+            w.single.eq(p.write | single),
             w.first_be.eq(p.first_be),
             w.data.eq(p.data),
             queue.entries.p.eq(w),
@@ -297,32 +301,30 @@ class AccessSequencer(wiring.Component):
             m.d.comb += chosen.eq(head)
         with m.Else():
             m.d.comb += chosen.eq(w)
-        place = Signal(Place)
         strobe = Signal(4)
-        m.d.comb += place.bar.eq(chosen.place.bar)
+        m.d.comb += [
+            request_regions.place.eq(w.place),
+            head_regions.place.eq(head.place),
+        ]
+        with m.If(writing):
+            m.d.comb += request_regions.place.offset[:10].eq(write_where)
+        with m.If(~head_single):
+            m.d.comb += head_regions.place.offset[:10].eq(where)
+        at_start = ~walking & first_piece
         with m.If(go_head & ~head_single):
-            at_start = ~walking & first_piece
-            m.d.comb += [
-                place.offset.eq(Cat(where, head.place.offset[10:])),
-                strobe.eq(Mux(at_start, head.first_be,
-                              Mux(piece_last & ends, head.last_be, 0b1111))),
-            ]
+            m.d.comb += strobe.eq(Mux(at_start, head.first_be, Mux(piece_last & ends, head.last_be, 0b1111)))
         with m.Elif(writing):
-            m.d.comb += [
-                place.offset.eq(Cat(write_where, p.place.offset[10:])),
-                strobe.eq(Mux(write_last, p.last_be, 0b1111)),
-            ]
+            m.d.comb += strobe.eq(Mux(write_last, p.last_be, 0b1111))
         with m.Else():
-            m.d.comb += [place.offset.eq(chosen.place.offset), strobe.eq(chosen.first_be)]
+            m.d.comb += strobe.eq(chosen.first_be)
 
-        refused = place.bar == NOWHERE
+        refused = chosen.place.bar == NOWHERE
         op = self.operation.p
-        m.d.comb += regions.place.eq(place)
         m.d.sync += [
             self.operation.valid.eq(go_head | (go_write & ~nowhere) | go_direct),
-            op.access.space.eq(regions.space),
+            op.access.space.eq(Mux(go_head, head_regions.space, request_regions.space)),
             op.access.function.eq(0),
-            op.access.offset.eq(regions.offset),
+            op.access.offset.eq(Mux(go_head, head_regions.offset, request_regions.offset)),
             op.access.write.eq(chosen.write),
             op.access.data.eq(Mux(go_write & ~single, self.payload, chosen.data)),
             op.access.strobe.eq(Mux(refused, 0, strobe)),

@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from virtio_mmr.gateware.access.compare import below
 from virtio_mmr.gateware.access.interface import CompletionDescriptor, RequestContext
 from virtio_mmr.spec.tlp import CompletionStatus, TlpType
 
@@ -124,14 +125,18 @@ class CompletionBuilder(wiring.Component):
             shape=RequestContext, depth=self._contexts, init=[], attrs=in_block_ram)
         context_write, context_read = contexts.write_port(), contexts.read_port()
         newest, oldest = Signal(range(self._contexts)), Signal(range(self._contexts))
+        # One ahead of the oldest, so that the read address costs one gate.
+        after = Signal(range(self._contexts), init=1)
         m.d.comb += [
             context_write.addr.eq(newest),
             context_write.data.eq(self.context),
             context_write.en.eq(self.remember),
-            context_read.addr.eq(oldest + self.forget),
+            context_read.addr.eq(Mux(self.forget, after, oldest)),
             context_read.en.eq(1),
         ]
-        m.d.sync += [newest.eq(newest + self.remember), oldest.eq(oldest + self.forget)]
+        m.d.sync += newest.eq(newest + self.remember)
+        with m.If(self.forget):
+            m.d.sync += [oldest.eq(after), after.eq(after + 1)]
 
         # --- Tails ------------------------------------------------------------------------------------
         # Payload dword i of a completion stands at dword 3 + i of its packet, so its lane is fixed. Rows are
@@ -192,6 +197,8 @@ class CompletionBuilder(wiring.Component):
         first = Signal(init=1)
         rest = Signal(6)
         beside = 1 if lanes < 4 else lanes - 3
+        fits = ~c.has_data | below(c.dwords, beside + 1)
+        rest_fits = below(rest, lanes + 1)
         # Row whose data will be wanted in the next clock.
         following = Signal(row_bits)
         m.d.comb += [
@@ -204,19 +211,19 @@ class CompletionBuilder(wiring.Component):
             behind_header = [read.data.data, *(words[4:] if lanes > 4 else words[1:]), *words[:3]][:lanes]
             m.d.comb += [
                 beats.p.data.eq(Cat(behind_header)),
-                beats.p.dwords.eq(Mux(dwords > beside, beside, dwords)),
-                beats.p.last.eq(dwords <= beside),
+                beats.p.dwords.eq(Mux(fits, dwords, beside)),
+                beats.p.last.eq(fits),
             ]
         with m.Else():
             m.d.comb += [
                 beats.p.data.eq(Cat(words)),
-                beats.p.dwords.eq(Mux(rest > lanes, lanes, rest)),
-                beats.p.last.eq(rest <= lanes),
+                beats.p.dwords.eq(Mux(rest_fits, rest, lanes)),
+                beats.p.last.eq(rest_fits),
             ]
         moves = beats.valid & beats.ready
         m.d.comb += [
             left.eq(moves & beats.p.last),
-            left_long.eq(left & (dwords > 1)),
+            left_long.eq(left & c.has_data & ~below(c.dwords, 2)),
             self.forget.eq(left & c.final),
             row.eq(Mux(left, 0, following + moves)),
         ]
