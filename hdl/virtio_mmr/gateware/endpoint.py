@@ -234,6 +234,8 @@ class Endpoint(wiring.Component):
             (EventKind.FAULT, self.fault.valid),
             (EventKind.INTERRUPT, self.interrupt_cause.valid),
             (EventKind.REPORT, notify.wanted),
+            # The device window only needs the clock.
+            (EventKind.NONE, device.report_wanted),
         )
         m.d.sync += [
             starting.eq(0),

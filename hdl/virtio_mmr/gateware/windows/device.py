@@ -8,6 +8,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from virtio_mmr.gateware.access.compare import below
 from virtio_mmr.gateware.access.interface import AccessPort
 from virtio_mmr.gateware.backend import ConfigUpdate, ConfigWrite
 from virtio_mmr.spec.device_types import DeviceType, Owner
@@ -59,6 +60,8 @@ class DeviceWindow(wiring.Component):
         Apply it now; one clock, no access.
     write : Out(stream.Signature(ConfigWrite))
         Dwords that the driver wrote, with the bytes written since the last transfer.
+    report_wanted : Out(1)
+        Such a dword waits for a clock without an access.
     """
 
     def __init__(self, kind: DeviceType, image: bytes, *, functions: int = 1, big_endian: bool = False):
@@ -80,6 +83,7 @@ class DeviceWindow(wiring.Component):
             "update_function": Out(8),
             "apply": In(1),
             "write": Out(stream.Signature(ConfigWrite)),
+            "report_wanted": Out(1),
         })
 
     def elaborate(self, platform):
@@ -139,6 +143,8 @@ class DeviceWindow(wiring.Component):
         m.d.comb += [self.legacy.reply.p.data.eq(read), self.direct.reply.p.data.eq(read)]
 
         # --- Writes: restore, or the driver's bytes, or an update ---------------------------------------
+        # An update for a function that does not exist is taken and forgotten.
+        known = below(self.update_function, self._functions)
         staged = [Signal(8, name=f"staged_{byte}") for byte in changeable]
         staged_valid = Signal(max(len(changeable), 1))
         written = {}
@@ -156,7 +162,7 @@ class DeviceWindow(wiring.Component):
             other = access.data[8 * at:8 * at + 8]
             with m.If(self.restore):
                 m.d.comb += [row_write.data[i].eq(initial[i]), row_write.en[i].eq(1)]
-            with m.Elif(self.apply):
+            with m.Elif(self.apply & known):
                 m.d.comb += [row_write.data[i].eq(staged[i]), row_write.en[i].eq(staged_valid[i])]
             if byte in written:
                 with m.Else():
@@ -185,6 +191,7 @@ class DeviceWindow(wiring.Component):
             idle = Signal()
             # A report needs a clock in which its row stands still.
             m.d.comb += idle.eq((~out.valid | out.ready) & ~valid & ~self.apply & ~self.restore)
+            m.d.comb += self.report_wanted.eq(Cat(*pending.values()).any())
             with m.If(out.ready):
                 m.d.sync += out.valid.eq(0)
             for n, dword in enumerate(dwords):
