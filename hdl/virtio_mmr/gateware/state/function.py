@@ -379,7 +379,7 @@ class FunctionState(wiring.Component):
             if self._control_page:
                 m.d.comb += new.badstate.eq(row.badstate | stopped)
             # The status byte as this access leaves it.
-            with m.If(Mux(status_written, touch.function_status.data != 0, ~idle)):
+            with m.If(Mux(status_written, (touch.function_status.data & 0xBF).any() | row.status[6], ~idle)):
                 m.d.comb += [
                     new.status[6].eq(1),
                     new.isr[1].eq(1),
