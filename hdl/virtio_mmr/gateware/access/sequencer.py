@@ -38,7 +38,7 @@ class Operation(data.Struct):
     #: First and last dword of the completion.
     first: unsigned(1)
     last: unsigned(1)
-    #: The request asked for something that the endpoint does not do: no access, only an answer.
+    #: The request is refused because its payload is poisoned; see `completion.unsupported` for any refusal.
     poisoned: unsigned(1)
     completion: CompletionDescriptor
 
