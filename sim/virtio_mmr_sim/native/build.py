@@ -208,13 +208,13 @@ def build(verilog: str, interface: Mapping[str, Any], *, trace: bool = False) ->
     library = toolchain.folder() / "native" / f"{interface['module']}-{identity}.so"
     if library.exists():
         return library
-    runtime = _runtime(trace)
     place = _directory()
     (place / "design.v").write_text(verilog)
     (place / "ports.h").write_text(ports_header(interface))
     options = [*_VERILATE, "--top-module", interface["module"], *(["--trace-vcd"] if trace else [])]
     _run([*verilate, *options, "design.v"], place, "Verilator")
     sources = sorted((place / "verilated").glob("*.cpp"))
+    runtime = _runtime(trace)
     defines = ["-DTRACE"] if trace else ["-DDIRECT"] if _is_simple(sources) else []
     _compile(place, [*sources, GLUE], [*defines, str(runtime), "-shared"], "design.so")
     return _move(place, "design.so", library)

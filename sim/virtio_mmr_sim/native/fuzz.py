@@ -109,19 +109,19 @@ class Round:
         self._native.reset(self._rng.randrange(1, 5))
         self._native.hold_tx(False)
         self._listen(True)
+        self._randomize()
         while self.packets < packets:
             for _ in range(6):
                 self._step(tlp.build(self._stimulus.revive()))
             before = self.packets
             mode = self._rng.choices(list(modes), list(modes.values()))[0]
-            self._randomize(mode)
+            self._randomize()
             ways[mode](max(1, min(self._rng.choice((10, 50, 200)), packets - self.packets)))
             used[mode] = used.get(mode, 0) + self.packets - before
-        self._randomize("stepwise")
         self._probe()
         self._check_violations()
 
-    def _randomize(self, mode: str) -> None:
+    def _randomize(self) -> None:
         rng = self._rng
         gap, stall = (rng.choice((0.0, 0.0, 0.1, 0.5)) for _ in range(2))
         back_end_stall, back_end_gap = (rng.choice((0.0, 0.0, 0.3, 0.8)) for _ in range(2))
