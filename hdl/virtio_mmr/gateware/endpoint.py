@@ -158,8 +158,9 @@ class Endpoint(wiring.Component):
             view, touch, queues=queues, offered=config.features, vectors=config.msix_vectors,
             control_page=page is not None, big_endian=page is not None and page.big_endian,
             gate_open=page is None or page.gate_open, functions=config.functions)
+        self._state = state
         m.submodules.legacy = legacy_window = LegacyWindow(config.kind.config_size)
-        m.submodules.header = header = RegisterWindow(legacy.HEADER, view, touch)
+        m.submodules.header = header = RegisterWindow(legacy.HEADER, view, touch_layout([legacy.HEADER]))
         register_windows = [header]
         wiring.connect(m, router.window_config, config_space.port)
         wiring.connect(m, router.window_legacy, legacy_window.port)
@@ -173,7 +174,7 @@ class Endpoint(wiring.Component):
             wiring.connect(m, router.window_msix, msix.port)
         for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr")):
             if space in spaces:
-                window = RegisterWindow(table, view, touch)
+                window = RegisterWindow(table, view, touch_layout([table]))
                 m.submodules[name] = window
                 register_windows.append(window)
                 wiring.connect(m, getattr(router, f"window_{name}"), window.port)

@@ -241,7 +241,9 @@ class FunctionState(wiring.Component):
             m.d.comb += self.view[name].eq(shown[name])
 
         # --- Accesses -------------------------------------------------------------------------------------
-        stopped = Signal(9)
+        # Reasons to stop, by their bit of BADSTATE.
+        policy, faulty, rejected = Signal(), Signal(3), Signal()
+        stopped = Cat(policy, faulty, C(0, 4), rejected)
         fence, cause = Signal(), Signal(ResetCause)
         cleared = Signal()
         generation_moves = Signal()
@@ -258,7 +260,7 @@ class FunctionState(wiring.Component):
             if self._control_page:
                 said = Cat(touch.function_driver_features.write[i].replicate(8) for i in range(4))
                 with m.If((touch.function_driver_features.data & said & row.forbidden).any()):
-                    m.d.comb += stopped[0].eq(1)
+                    m.d.comb += policy.eq(1)
 
         with m.If(touch.function_queue_select.write.any()):
             m.d.comb += new.queue_select.eq(
@@ -318,7 +320,7 @@ class FunctionState(wiring.Component):
             with m.If(judge):
                 m.d.comb += new.judged.eq(1)
                 with m.If((row.required & ~row.driver_features).any()):
-                    m.d.comb += stopped[0].eq(1)
+                    m.d.comb += policy.eq(1)
 
         # --- The control page -------------------------------------------------------------------------------
         if self._control_page:
@@ -339,7 +341,7 @@ class FunctionState(wiring.Component):
                 with m.If(touch.function_gate.data != row.gate):
                     m.d.comb += new.tell_gate.eq(1)
             with m.If(touch.reject.write[0] & touch.reject.data[0]):
-                m.d.comb += stopped[8].eq(1)
+                m.d.comb += rejected.eq(1)
 
         # --- Events -----------------------------------------------------------------------------------------
         current = (event.epoch == row.epoch) & ~row.reset_outstanding
@@ -351,8 +353,7 @@ class FunctionState(wiring.Component):
                     m.d.comb += new.isr[0].eq(1)
             with m.Case(EventKind.FAULT):
                 with m.If(current):
-                    for bit in (1, 2, 3):
-                        m.d.comb += stopped[bit].eq(event.value == bit)
+                    m.d.comb += faulty.eq(Cat(event.value == cause for cause in (1, 2, 3)))
             with m.Case(EventKind.UPDATE):
                 m.d.comb += generation_moves.eq(1)
             with m.Case(EventKind.RESET_DONE):

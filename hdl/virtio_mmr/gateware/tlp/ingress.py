@@ -155,6 +155,7 @@ class TlpIngress(wiring.Component):
 
         # --- The packet's body ----------------------------------------------------------------------
         body, free = Signal(), Signal()
+        self._body = body
         stored = Signal(range(self._max_payload // 4 + 1))
         storing_header = (kind == Kind.MEMORY) & with_data & ~single
         storing_body = Signal()

@@ -1,6 +1,6 @@
 """A window generated from a register table: read muxes and strobes, and no state of its own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -128,25 +128,25 @@ class RegisterWindow(wiring.Component):
         return m
 
 
-def merge(m: Module, target, sources: Iterable) -> None:
-    """Drive *target* with what whichever window is accessed does; at most one is, in any clock."""
-    layout: Mapping[str, data.Field] = dict(target.shape())
-    for name in layout:
-        for part in ("write", "read"):
-            m.d.comb += getattr(target[name], part).eq(_any(getattr(source[name], part) for source in sources))
-        m.d.comb += target[name].data.eq(_pick(sources, name))
+def merge(m: Module, target, windows: Iterable) -> None:
+    """Drive *target* with what whichever window is accessed does; at most one is, in any clock.
+
+    An item of which no window knows is never touched.
+    """
+    for name in target.shape().members:
+        sources = [touch[name] for touch in windows if name in touch.shape().members]
+        data = sources[0].data if sources else 0
+        for source in sources[1:]:
+            data = Mux(source.write.any(), source.data, data)
+        m.d.comb += [
+            target[name].write.eq(_any(source.write for source in sources)),
+            target[name].read.eq(_any(source.read for source in sources)),
+            target[name].data.eq(data),
+        ]
 
 
 def _any(values):
     total = 0
     for value in values:
         total = value | total
-    return total
-
-
-def _pick(sources, name):
-    """The data of the source that writes; the first one's if none does."""
-    total = sources[0][name].data
-    for source in sources[1:]:
-        total = Mux(source[name].write.any(), source[name].data, total)
     return total
