@@ -33,7 +33,9 @@ class Mode(enum.Enum):
 class Engine(enum.Enum):
     """Which solver."""
 
+    #: Memories as arrays. Quick for induction.
     YICES = "yices"
+    #: Memories bit by bit. Better where small memories are written and read in many clocks.
     BOOLECTOR = "boolector"
 
 
@@ -77,6 +79,7 @@ read_rtlil design.il
 prep -top top
 memory_nordff
 setundef -anyseq
+{memories}
 [files]
 design.il
 """
@@ -128,6 +131,7 @@ def prove(harness: Harness, *, mode: Mode, depth: int, engine: Engine = Engine.Y
     (folder / "proof.sby").write_text(_SBY.format(
         mode=mode.value, depth=depth, engine=engine.value,
         options=f"timeout {timeout}" if timeout else "",
+        memories="memory_map" if engine is Engine.BOOLECTOR else "",
         engine_options="--nopresat" if mode is not Mode.COVER else ""))
     began = time.monotonic()
     done = subprocess.run(["sby", "-f", "proof.sby"], cwd=folder, env=environment, capture_output=True, text=True,
@@ -136,7 +140,7 @@ def prove(harness: Harness, *, mode: Mode, depth: int, engine: Engine = Engine.Y
     log = done.stdout + done.stderr
     (folder / "sby.log").write_text(log)
     found = re.search(r"DONE \((\w+), rc=", log)
-    failures = re.findall(r"(?:failed assertion|unreached cover statement) \S+ at (.*)", log)
+    failures = re.findall(r"summary: +(?:failed assertion )?top\S* at (.*)", log)
     traces = sorted((folder / "proof").glob("engine_0/trace*.vcd"))
     if not failures and not (found and found[1] == "PASS"):
         failures = [line for line in log.splitlines() if "ERROR" in line][:5]
