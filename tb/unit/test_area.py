@@ -121,6 +121,7 @@ def test_the_path_inside_the_clock_is_the_one_that_is_read():
     ]
     routed = run.read_routed(7, path_report(paths))
     assert (routed.seed, routed.fmax, len(routed.path)) == (7, 130.5, 6)
+    assert report.readable("$nextpnr_CCU2C_1$CIN") == ""
     assert report.stations(routed) == [
         (pytest.approx(1.4), "sequencer.writing"), (pytest.approx(2.9), "state.row"), (pytest.approx(3.0), "setup")]
 
@@ -200,9 +201,19 @@ def test_the_verb_says_what_is_missing(no_tools, capsys):
     assert "yosys was not found" in capsys.readouterr().err
 
 
-def test_at_least_one_seed_is_wanted(capsys):
+def test_at_least_one_seed_is_wanted_and_a_clock_that_can_be(capsys):
     assert cli.main(["area", "--seeds", "0"]) == 2
     assert "at least one run is needed" in capsys.readouterr().err
+    assert cli.main(["area", "--target", "0"]) == 2
+    assert "1 to 1000 MHz" in capsys.readouterr().err
+
+
+def test_a_target_clock_becomes_a_delay_in_picoseconds(monkeypatch):
+    scripts = []
+    monkeypatch.setattr(run, "_yosys", lambda verilog, script: scripts.append(script))
+    run._synthesise("", "top", None)
+    run._synthesise("", "top", 125.0)
+    assert "abc9.D" not in scripts[0] and "scratchpad -set abc9.D 8000; synth_ecp5" in scripts[1]
 
 
 def test_the_examples_are_found_and_the_compared_one_comes_first():
@@ -222,6 +233,8 @@ def test_devices_stand_before_the_peers_and_the_scope_is_told():
     mine = next(line for line in lines if line.startswith("virtio-mmr small"))
     assert mine.split()[2:] == ["64", "100", "10", "2", "140", "80", "3", "131.2", "131.2-131.2"]
     assert lines.index(mine) < next(i for i, line in enumerate(lines) if line.startswith("verilog-pcie"))
+    assert "for the shortest delay, as the other cores were" in text
+    assert "mapped for 125 MHz" in report.as_text([report.Measured("small", 64, AREA)], ["yosys 1"], 125.0)
     assert peers.RECORDED in text and peers.SCOPE in text and "notify.scan" in text
     assert all(version in text for version in peers.VERSIONS.values())
 

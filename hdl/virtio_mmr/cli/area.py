@@ -17,6 +17,9 @@ def add(subparsers: Subparsers) -> None:
     )
     parser.add_argument("file", nargs="*", type=Path, help="device files (default: all examples, area-mmr first)")
     parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="place and route runs (default: 3)")
+    parser.add_argument(
+        "--target", type=_rate, metavar="MHZ", help="map for size where this clock allows it (default: for delay)"
+    )
     parser.add_argument("--no-fmax", action="store_true", help="area only; takes half a minute instead of several")
     parser.add_argument("--blocks", action="store_true", help="also say which block takes how much")
     parser.add_argument("--xilinx", action="store_true", help="also map to lookup tables of xc7 and xcup")
@@ -43,24 +46,24 @@ def run(args: argparse.Namespace) -> int:
             progress(f"{file.stem}: generating and mapping ...")
             made = design.generate(file.read_text(encoding="utf-8"))
             verilog, top = made.verilog.read_text(), design.TOP
-            area = tools.area(verilog, top)
+            area = tools.area(verilog, top, args.target)
             clock, families, parts = None, [], []
             if not args.no_fmax:
                 progress(f"{file.stem}: placing and routing with {args.seeds} seeds ...")
-                clock = tools.clock(verilog, harness.harness(made.interface), args.seeds)
+                clock = tools.clock(verilog, harness.harness(made.interface), args.seeds, args.target)
             if args.xilinx:
                 families = [tools.xilinx(verilog, top, family) for family in tools.XILINX]
             if args.blocks:
-                parts = blocks.blocks(tools.netlist(verilog, top), tools.hierarchy(verilog, top), top)
+                parts = blocks.blocks(tools.netlist(verilog, top, args.target), tools.hierarchy(verilog, top), top)
             width = made.config.datapath.width
             devices.append(report.Measured(file.stem, width, area, clock, tuple(families), tuple(parts)))
     except (tools.AreaError, toolchain.ToolMissing) as error:
         print(f"vmmr area: {error}", file=sys.stderr)
         return 1
     if args.json:
-        print_json(report.as_json(devices))
+        print_json(report.as_json(devices, args.target))
     else:
-        print(report.as_text(devices, versions))
+        print(report.as_text(devices, versions, args.target))
     return 0
 
 
@@ -70,6 +73,13 @@ def examples() -> list[Path]:
     folders = (package / "examples", package.parents[1] / "examples")
     found = next((list(folder.glob("*.toml")) for folder in folders if folder.is_dir()), [])
     return sorted(found, key=lambda file: (file.stem != "area-mmr", file.stem))
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 1 <= rate <= 1000:
+        raise argparse.ArgumentTypeError("a clock of 1 to 1000 MHz is needed")
+    return rate
 
 
 def _positive(text: str) -> int:

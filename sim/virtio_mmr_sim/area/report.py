@@ -28,7 +28,7 @@ class Measured:
 
 def readable(net: str) -> str:
     """Name of the signal that a net of the netlist is, or lies behind: ``sequencer.writing``."""
-    plain = _AROUND.sub("", re.sub(r"\$\d+", "", net))
+    plain = "" if net.startswith("$nextpnr") else _AROUND.sub("", re.sub(r"\$\d+", "", net))
     return _CELLS.sub("", plain)
 
 
@@ -48,10 +48,11 @@ def stations(run: Routed) -> list[tuple[float, str]]:
     return found
 
 
-def as_json(devices: Sequence[Measured]) -> dict[str, object]:
+def as_json(devices: Sequence[Measured], target: float | None = None) -> dict[str, object]:
     """Everything that was measured, with the peers' recorded figures."""
     return {
         "ok": True,
+        "target_mhz": target,
         "devices": [_device(item) for item in devices],
         "peers": {
             "recorded": peers.RECORDED,
@@ -81,8 +82,8 @@ def _device(item: Measured) -> dict[str, object]:
     }
 
 
-def as_text(devices: Sequence[Measured], tools: Sequence[str]) -> str:
-    """The same as tables; *tools* says what it was measured with."""
+def as_text(devices: Sequence[Measured], tools: Sequence[str], target: float | None = None) -> str:
+    """The same as tables; *tools* says what it was measured with, *target* what clock it was mapped for."""
     families = [found.family for found in devices[0].xilinx] if devices else []
     heading = ("core", "bits", "LUT4", "CCU2C", "DPR16X4", "COMB", "FF", "DP16KD", "Fmax", "range",
                *(f"{family} LUT" for family in families))
@@ -97,7 +98,9 @@ def as_text(devices: Sequence[Measured], tools: Sequence[str]) -> str:
         rows.append((*map(str, row), f"{peer.fmax:.1f}", f"{peer.slowest:.1f}-{peer.fastest:.1f}",
                      *(recorded[family] for family in families)))
     lines = ["ECP5, module alone, packed; Fmax in MHz, speed grade 8, median and range over seeds", ""]
-    lines += [*_table(rows), "", f"Measured with {', '.join(tools)}."]
+    mapped = f"mapped for {target:g} MHz; the other cores for the shortest delay" if target else \
+        "mapped for the shortest delay, as the other cores were"
+    lines += [*_table(rows), "", f"Measured with {', '.join(tools)}; {mapped}."]
     lines.append(f"Other cores recorded {peers.RECORDED} with {peers.TOOLS}: {'; '.join(peers.VERSIONS.values())}.")
     lines.append(peers.SCOPE)
     for item in devices:

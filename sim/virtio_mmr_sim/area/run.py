@@ -97,8 +97,11 @@ class XilinxArea:
     lut_ram: int
 
 
-def area(verilog: str, top: str) -> Area:
+def area(verilog: str, top: str, target: float | None = None) -> Area:
     """Area of module *top* of *verilog*.
+
+    Without a *target* clock in MHz, logic is mapped for the shortest delay, which is what yosys does unless
+    told otherwise; with one, whatever leaves the clock at that rate is mapped for size.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def area(verilog: str, top: str) -> Area:
     virtio_mmr_sim.toolchain.ToolMissing
         If a tool is not there.
     """
-    folder = _synthesise(verilog, top)
+    folder = _synthesise(verilog, top, target)
     packed = _step("nextpnr-ecp5", (*PART, "--json", "net.json", "--pack-only", "--out-of-context"),
                    {"net.json": (folder / "net.json").read_text()})
     cells = read_cells((folder / "stat.json").read_text())
@@ -116,9 +119,9 @@ def area(verilog: str, top: str) -> Area:
                 comb=used["TRELLIS_COMB"], ff=used["TRELLIS_FF"], dp16kd=used["DP16KD"])
 
 
-def netlist(verilog: str, top: str) -> dict[str, Any]:
+def netlist(verilog: str, top: str, target: float | None = None) -> dict[str, Any]:
     """The flattened netlist that `area` counts, as yosys writes it: the module *top*."""
-    module: dict[str, Any] = json.loads((_synthesise(verilog, top) / "net.json").read_text())["modules"][top]
+    module: dict[str, Any] = json.loads((_synthesise(verilog, top, target) / "net.json").read_text())["modules"][top]
     return module
 
 
@@ -129,9 +132,9 @@ def hierarchy(verilog: str, top: str) -> dict[str, Any]:
     return modules
 
 
-def clock(verilog: str, harness: str, seeds: int) -> Clock:
-    """Clock of the design inside *harness*, from *seeds* runs."""
-    net = (_synthesise(f"{verilog}\n{harness}", HARNESS) / "net.json").read_text()
+def clock(verilog: str, harness: str, seeds: int, target: float | None = None) -> Clock:
+    """Clock of the design inside *harness*, from *seeds* runs; *target* as for `area`."""
+    net = (_synthesise(f"{verilog}\n{harness}", HARNESS, target) / "net.json").read_text()
     runs = []
     for seed in range(1, seeds + 1):
         folder = _step("nextpnr-ecp5",
@@ -147,8 +150,9 @@ def xilinx(verilog: str, top: str, family: str) -> XilinxArea:
     return read_xilinx(family, (_yosys(verilog, script) / "stat.json").read_text())
 
 
-def _synthesise(verilog: str, top: str) -> Path:
-    script = f"hierarchy -check -top {top}; synth_ecp5 -top {top} -json net.json; tee -q -o stat.json stat -json"
+def _synthesise(verilog: str, top: str, target: float | None) -> Path:
+    goal = f"scratchpad -set abc9.D {round(1e6 / target)}; " if target else ""
+    script = f"hierarchy -check -top {top}; {goal}synth_ecp5 -top {top} -json net.json; tee -q -o stat.json stat -json"
     return _yosys(verilog, script)
 
 
