@@ -25,6 +25,7 @@ OUTPUTS = [
     "registers.md",
     "virtio_mmr.h",
     "virtio_mmr.v",
+    "virtio_mmr.vlt",
     "virtio_mmr_template.v",
 ]
 

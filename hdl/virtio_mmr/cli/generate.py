@@ -9,6 +9,7 @@ from pathlib import Path
 from virtio_mmr.config import DeviceConfig, load
 from virtio_mmr.export.c_header import c_header
 from virtio_mmr.export.json_map import device_json
+from virtio_mmr.export.lint import lint_configuration
 from virtio_mmr.export.lspci_dump import dump
 from virtio_mmr.export.manifest import manifest
 from virtio_mmr.export.markdown import register_pages
@@ -65,6 +66,7 @@ def outputs(config: DeviceConfig) -> Mapping[str, str]:
     files = {
         "virtio_mmr.v": generated.verilog,
         "virtio_mmr_template.v": instance_template(generated.interface),
+        "virtio_mmr.vlt": lint_configuration(),
         "interface.json": json.dumps(generated.interface, indent=2) + "\n",
         "virtio_mmr.h": c_header(config, space),
         "registers.md": register_pages(config, space),

@@ -5,6 +5,7 @@ import sys
 from difflib import get_close_matches
 
 from virtio_mmr.export.json_map import field_map, register_map
+from virtio_mmr.layout.space import reset_value
 from virtio_mmr.spec import control, legacy, modern, msix
 from virtio_mmr.spec.device_types import DEVICE_TYPES, ConfigField, DeviceType
 from virtio_mmr.spec.register import Present, Register, RegisterTable
@@ -123,7 +124,7 @@ def _register_detail(name: str, register: Register, table: RegisterTable) -> str
         f"  offset   {register.offset:#04x}",
         f"  width    {register.width} bits",
         f"  access   {register.access.value}, {_ACCESS[register.access.value]}",
-        f"  reset    {register.reset:#x}",
+        f"  reset    {reset_value(register):#x}",
     ]
     if register.banked_by:
         lines.append(f"  banked   by {register.banked_by}")

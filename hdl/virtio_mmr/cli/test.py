@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider",
             "--rootdir", str(folder), "-c", os.devnull, "-o", f"pythonpath={folder}", "--confcutdir", str(folder),
             "--seed", str(args.seed), "--jobs", str(args.jobs), "--device", str(args.file.resolve()),
-            f"--junitxml={report}", *(["--waves"] if args.waves else []), *(["-k", args.k] if args.k else []),
+            f"--junitxml={report}", *(["--waves"] if args.waves else []), *(["--full"] if args.mutations else []), *(["-k", args.k] if args.k else []),
             *map(str, chosen),
         ]  # fmt: skip
         progress(shlex.join(command))
