@@ -49,12 +49,12 @@ def test_outer_streams():
 
 
 @proof("a reset in any clock returns the function to its reset values within two clocks",
-       block="Endpoint", mode=Mode.BOUNDED, depth=8, cover=10)
+       block="Endpoint", depth=4, cover=16)
 def test_reset_in_any_clock():
     h = Harness(with_reset=True)
     dut = h.add(Endpoint(config.loads(DEVICE)))
     row, resets = dut._state.row, dut._state.reset_values()
-    # The first clock of a reset is not one of the state's; in the second it initialises its row.
+    # In the first clock without reset the row is initialised.
     released = ~h.reset & h.past(h.reset)
     for name in dict(row.shape()):
         h.check(~h.past(released) | h.reset | (Value.cast(row[name]) == resets.get(name, 0)))

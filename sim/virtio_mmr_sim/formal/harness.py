@@ -70,21 +70,14 @@ class Harness(Elaboratable):
     def past(self, value, name: str = "past") -> Signal:
         """*value* one clock ago; zero in the first clock."""
         shape = value.shape()
-        signal = Signal(shape, name=self._name(name))
+        signal = Signal(shape, name=self._name(name), reset_less=True)
         self.m.d.sync += signal.eq(value)
         return signal
 
     def started(self) -> Signal:
         """High in every clock but the first."""
-        signal = Signal(name=self._name("started"))
+        signal = Signal(name=self._name("started"), reset_less=True)
         self.m.d.sync += signal.eq(1)
-        return signal
-
-    def when(self, condition, value, *, init: int = 0) -> Signal:
-        """*value* as it was in the last clock in which *condition* held, this one not included."""
-        signal = Signal(value.shape(), name=self._name("kept"), init=init)
-        with self.m.If(condition):
-            self.m.d.sync += signal.eq(value)
         return signal
 
     def assume(self, condition) -> None:
