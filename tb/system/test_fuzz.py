@@ -43,7 +43,7 @@ def device(kind: str, width: int) -> str:
 def running(request):
     """A simulated device and what it was generated from; rounds begin with a reset, so one serves all seeds."""
     described = config.loads(device(*request.param))
-    with NativeModel(described) as native:
+    with NativeModel(described, optimize=request.config.getoption("full", default=False)) as native:
         yield native, described
 
 

@@ -21,7 +21,7 @@ BASE = 0xF000_0000
 
 @pytest.fixture
 def model():
-    with NativeModel(verilog=planted.VERILOG, interface=planted.INTERFACE) as running:
+    with NativeModel(verilog=planted.VERILOG, interface=planted.INTERFACE, optimize=False) as running:
         yield running
 
 
@@ -162,7 +162,7 @@ def test_the_link_stops_non_posted_requests_but_not_writes():
     """The core wants no more after the first read: two of slack follow, then only writes go."""
     verilog = planted.VERILOG.replace("rx_np_ok = 1", "rx_np_ok = left == 0").replace(
         "s_axis_rx_tready = left == 0 && !notify", "s_axis_rx_tready = 1")
-    with NativeModel(verilog=verilog, interface=planted.INTERFACE) as model:
+    with NativeModel(verilog=verilog, interface=planted.INTERFACE, optimize=False) as model:
         model.np_slack(2)
         model.hold_tx()
         reads, writes = [tlp.memory_read(BASE, 4)] * 5, [tlp.memory_write(BASE, bytes(4))] * 7
@@ -177,7 +177,7 @@ def test_two_builds_at_once_give_one_library(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     program = (
         "from system import planted; from virtio_mmr_sim.native import build; "
-        "print(build.build(planted.VERILOG, planted.INTERFACE))"
+        "print(build.build(planted.VERILOG, planted.INTERFACE, optimize=False))"
     )
     builds = [
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)
@@ -200,7 +200,7 @@ def test_a_failed_build_names_its_log(tmp_path, monkeypatch):
 def test_an_unsupported_request_is_an_error_of_its_own():
     verilog = planted.VERILOG.replace("16'h0100, 4'h0", "16'h0100, 4'h2").replace(
         "dw0 | 32'h4A000000", "32'h0A000000").replace("m_axis_tx_tkeep = ", "m_axis_tx_tkeep = 16'h0FFF & ")
-    with NativeModel(verilog=verilog, interface=planted.INTERFACE) as model:
+    with NativeModel(verilog=verilog, interface=planted.INTERFACE, optimize=False) as model:
         with pytest.raises(Unsupported, match="UNSUPPORTED"):
             model.read32(BASE)
         with pytest.raises(Unsupported, match="UNSUPPORTED"):
@@ -209,6 +209,6 @@ def test_an_unsupported_request_is_an_error_of_its_own():
 
 def test_waves_are_written_on_request(tmp_path):
     waves = tmp_path / "run.vcd"
-    with NativeModel(verilog=planted.VERILOG, interface=planted.INTERFACE, waves=waves) as model:
+    with NativeModel(verilog=planted.VERILOG, interface=planted.INTERFACE, waves=waves, optimize=False) as model:
         model.write32(BASE, 0)
     assert "$enddefinitions" in waves.read_text()

@@ -35,7 +35,7 @@ _VERILATE = (
     "-Wno-fatal", "-Wno-lint", "-Wno-style", "--timescale", "1ns/1ps",
     "--prefix", "Vdesign", "--Mdir", "verilated",
 )
-_COMPILE = ("-std=c++17", "-O3", "-fPIC", "-pthread", "-fvisibility-inlines-hidden", "-w")
+_COMPILE = ("-std=c++17", "-fPIC", "-pthread", "-fvisibility-inlines-hidden", "-w")
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 
 
@@ -180,7 +180,7 @@ def _runtime(trace: bool) -> Path:
         return target
     place = _directory()
     names = (*_RUNTIME, *(["verilated_vcd_c.cpp"] if trace else []))
-    _compile(place, [_verilator_include() / name for name in names], ["-c"], "runtime.o")
+    _compile(place, [_verilator_include() / name for name in names], ["-O2", "-c"], "runtime.o")
     return _move(place, "runtime.o", target)
 
 
@@ -191,10 +191,11 @@ def _is_simple(sources: Iterable[Path]) -> bool:
     return sorted(found) == ["ico_sequent__TOP__0", "nba_sequent__TOP__0"]
 
 
-def build(verilog: str, interface: Mapping[str, Any], *, trace: bool = False) -> Path:
+def build(verilog: str, interface: Mapping[str, Any], *, trace: bool = False, optimize: bool = True) -> Path:
     """Shared library of the design in *verilog*, whose ports *interface* describes.
 
-    With *trace* the library can write waves (VCD), and is slower.
+    With *trace* the library can write waves (VCD), and is slower. Without *optimize* it is built in
+    two thirds of the time, which is worth it for less than some ten million clocks.
 
     Raises
     ------
@@ -204,7 +205,7 @@ def build(verilog: str, interface: Mapping[str, Any], *, trace: bool = False) ->
         If a tool is missing.
     """
     verilate = toolchain.verilator()
-    identity = _identity(verilog, json.dumps(interface, sort_keys=True), GLUE.read_text(), str(trace))
+    identity = _identity(verilog, json.dumps(interface, sort_keys=True), GLUE.read_text(), str((trace, optimize)))
     library = toolchain.folder() / "native" / f"{interface['module']}-{identity}.so"
     if library.exists():
         return library
@@ -216,5 +217,5 @@ def build(verilog: str, interface: Mapping[str, Any], *, trace: bool = False) ->
     sources = sorted((place / "verilated").glob("*.cpp"))
     runtime = _runtime(trace)
     defines = ["-DTRACE"] if trace else ["-DDIRECT"] if _is_simple(sources) else []
-    _compile(place, [*sources, GLUE], [*defines, str(runtime), "-shared"], "design.so")
+    _compile(place, [*sources, GLUE], [*defines, "-O3" if optimize else "-O1", str(runtime), "-shared"], "design.so")
     return _move(place, "design.so", library)

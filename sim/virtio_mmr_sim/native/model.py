@@ -175,6 +175,8 @@ class NativeModel:
         What to generate. None: *verilog* and *interface* are given.
     waves
         File to write waves to (VCD); slow.
+    optimize
+        False: build faster, run slower.
 
     Raises
     ------
@@ -189,6 +191,7 @@ class NativeModel:
         verilog: str | None = None,
         interface: Mapping[str, Any] | None = None,
         waves: Path | None = None,
+        optimize: bool = True,
     ) -> None:
         if config is not None:
             from virtio_mmr.gateware import shell
@@ -199,7 +202,8 @@ class NativeModel:
             raise TypeError("NativeModel needs a device, or Verilog with its interface")
         self.config = config
         self.interface = interface
-        self._library = Library(build.build(verilog, interface, trace=waves is not None))
+        library = build.build(verilog, interface, trace=waves is not None, optimize=optimize)
+        self._library = Library(library)
         self._handle: int = self._library.create()
         self.backend = BackEnd(self._library, self._handle, interface)
         self._outputs = {name: index for index, name in enumerate(build.scalar_outputs(interface))}
