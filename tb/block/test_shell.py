@@ -1,0 +1,130 @@
+"""The generated Verilog has the ports that were promised, the same bytes every time, and no lint."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from block.test_backend import FIELDS, OUT
+from model_devices import entropy, net
+from virtio_mmr.config.device import Datapath
+from virtio_mmr.gateware.shell import generate
+from virtio_mmr_sim import toolchain
+
+#: How yosys writes Verilog: operands of unequal width, cases behind a default, a memory of one row with an address
+#: of no bits.
+HABITS = {"CASEINCOMPLETE", "WIDTHEXPAND", "WIDTHTRUNC", "ASCRANGE"}
+
+GENERATE = """
+import sys
+from dataclasses import replace
+from model_devices import entropy
+from virtio_mmr.config.device import Datapath
+from virtio_mmr.gateware.shell import generate
+sys.stdout.write(generate(replace(entropy(), datapath=Datapath(width=64))).verilog)
+"""
+
+
+def ports_of(width):
+    """(direction, width) by port name: clock, AXI streams, counters, pulses, back end."""
+    count = {64: 4, 128: 5, 256: 6, 512: 7}[width]
+    ports = {"clk": ("input", 1), "rst": ("input", 1), "rx_np_ok": ("output", 1)}
+    for prefix, forward, back in (("s_axis_rx", "input", "output"), ("m_axis_tx", "output", "input")):
+        ports |= {f"{prefix}_tdata": (forward, width), f"{prefix}_tkeep": (forward, width // 8),
+                  f"{prefix}_tlast": (forward, 1), f"{prefix}_tvalid": (forward, 1), f"{prefix}_tready": (back, 1)}
+    ports |= {f"count_{name}": ("output", 16) for name in (
+        "malformed", "poisoned", "unsupported", "unexpected", "hole")}
+    ports |= {f"error_{name}": ("output", 1) for name in ("correctable", "nonfatal", "fatal")}
+    streams = {**FIELDS,
+               "dma_read_data": {"owner": 3, "context": 16, "data": width, "bytes": count, "last": 1, "status": 3},
+               "dma_write_data": {"data": width, "bytes": count, "last": 1}}
+    for name, fields in streams.items():
+        forward, back = ("output", "input") if name in OUT else ("input", "output")
+        ports |= {f"be_{name}_{field}": (forward, bits) for field, bits in fields.items()}
+        ports |= {f"be_{name}_valid": (forward, 1), f"be_{name}_ready": (back, 1)}
+    return ports
+
+
+def declared(verilog):
+    """Ports of the top module as its text declares them."""
+    text = verilog[verilog.index("module virtio_mmr("):]
+    text = text[:text.index("endmodule")]
+    return {
+        name: (direction, int(high) + 1 if high else 1)
+        for direction, high, name in re.findall(
+            r"^\s*(input|output)\s+(?:wire |reg )?(?:\[(\d+):0\]\s+)?(\w+)\s*;", text, re.MULTILINE)
+    }
+
+
+@pytest.fixture(scope="module", params=[64, 512])
+def generated(request):
+    config = (entropy if request.param == 64 else net)()
+    return request.param, generate(replace(config, datapath=Datapath(width=request.param)))
+
+
+def test_ports_have_the_names_and_widths_that_were_promised(generated):
+    width, made = generated
+    assert declared(made.verilog) == ports_of(width)
+
+
+def test_description_names_every_port_and_every_stream(generated):
+    width, made = generated
+    interface = made.interface
+    assert (interface["module"], interface["width"]) == ("virtio_mmr", width)
+    assert {port["name"]: (port["direction"], port["width"]) for port in interface["ports"]} == ports_of(width)
+    assert all(port["doc"] for port in interface["ports"])
+    streams = {stream["name"]: stream for stream in interface["streams"]}
+    assert set(streams) == {*FIELDS, "dma_read_data", "dma_write_data"}
+    for name, stream in streams.items():
+        assert stream["direction"] == ("out" if name in OUT else "in")
+        assert stream["doc"].endswith(".")
+        assert name not in FIELDS or stream["fields"] == [
+            {"name": field, "width": bits} for field, bits in FIELDS[name].items()]
+
+
+def test_no_path_of_this_machine_is_inside(generated):
+    _, made = generated
+    for secret in (str(Path(__file__).parents[2]), str(Path.home()), sys.prefix, ".py:", "src ="):
+        assert len(secret) < 3 or secret not in made.verilog, secret
+
+
+@pytest.fixture(scope="module")
+def warnings(generated, tmp_path_factory):
+    """Kinds of what Verilator has to say about the generated text, each with its first example."""
+    toolchain.skip_or_fail("verilator")
+    _, made = generated
+    source = tmp_path_factory.mktemp("lint") / "virtio_mmr.v"
+    source.write_text(made.verilog)
+    done = subprocess.run(
+        [*toolchain.require("verilator").command, "--lint-only", "-Wno-fatal", "--top-module", "virtio_mmr",
+         str(source)], env=toolchain.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = {}
+    for kind, text in re.findall(r"^%Warning-(\w+): (.*)", done.stderr, re.MULTILINE):
+        found.setdefault(kind, text)
+    return found
+
+
+def test_verilator_finds_no_fault(warnings):
+    assert {kind: text for kind, text in warnings.items() if kind not in {*HABITS, "ALWNEVER"}} == {}
+
+
+def test_no_process_waits_for_something_that_never_changes(warnings):
+    """Where every bit may also be unknown, such a process would leave its bits unknown for ever."""
+    assert warnings.get("ALWNEVER") is None
+
+
+@pytest.mark.parametrize("generated", [64], indirect=True)
+def test_the_same_device_gives_the_same_bytes_whatever_python_hashes(generated):
+    _, made = generated
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", GENERATE], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+        for seed in ("1", "4242")
+    ]
+    texts = [process.communicate()[0] for process in running]
+    assert texts == [made.verilog] * 2
