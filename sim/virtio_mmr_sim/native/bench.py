@@ -210,7 +210,7 @@ def as_text(clocks: Sequence[Clocks], speeds: Sequence[Speed]) -> str:
     return "\n".join(lines)
 
 
-def _figure(value: float | None) -> str:
+def _figure(value: float | str | None) -> str:
     if value is None:
         return "-"
-    return str(value) if isinstance(value, int) else f"{value:.2f}"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
