@@ -55,7 +55,7 @@ test-lint: venv
 	$(RUN) -m mypy
 
 test-unit: venv tools
-	$(call pytest,unit property)
+	$(call pytest,unit property mutation)
 
 test-block: venv
 	$(call pytest,block)

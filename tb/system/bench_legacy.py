@@ -239,6 +239,18 @@ async def notifications_melt_into_one_while_the_back_end_is_slow(tb):
 
 
 @case
+async def a_notification_comes_behind_the_update_of_its_queue(tb):
+    await tb.open_gate()
+    await tb.host.settle()
+    tb.out["queue_update"].stall = 1
+    await start_queue(tb, 0, 0x100)
+    await notify(tb, 0)
+    assert await tb.events("notification") == [], "the back end does not know the queue yet"
+    tb.out["queue_update"].stall = 0
+    assert [word.queue for word in await tb.events("notification")] == [0]
+
+
+@case
 async def a_notification_waits_for_bus_master_enable(tb):
     await tb.open_gate()
     await start_queue(tb, 0, 0x100)

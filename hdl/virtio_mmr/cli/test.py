@@ -51,11 +51,15 @@ def run(args: argparse.Namespace) -> int:
         return 2
     with tempfile.TemporaryDirectory() as place:
         report = Path(place) / "report.xml"
+        wanted = [
+            *(["--waves"] if args.waves else []), *(["--full"] if args.mutations else []),
+            *(["-k", args.k] if args.k else []),
+        ]  # fmt: skip
         command = [
             sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider",
             "--rootdir", str(folder), "-c", os.devnull, "-o", f"pythonpath={folder}", "--confcutdir", str(folder),
             "--seed", str(args.seed), "--jobs", str(args.jobs), "--device", str(args.file.resolve()),
-            f"--junitxml={report}", *(["--waves"] if args.waves else []), *(["--full"] if args.mutations else []), *(["-k", args.k] if args.k else []),
+            f"--junitxml={report}", *wanted,
             *map(str, chosen),
         ]  # fmt: skip
         progress(shlex.join(command))
