@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"vmmr test: {missing}; pip install 'virtio-mmr[sim]'", file=sys.stderr)
         return 2
     folder = testplan.benches()
-    chosen = sorted(folder.glob("mutation/test_*.py" if args.mutations else "system/test_*.py"))
+    chosen = sorted(folder.glob("*/test_mutations.py" if args.mutations else "system/test_*.py"))
     chosen = [path for path in chosen if args.mutations or "BENCH = " in path.read_text()]
     if not chosen:
         print("vmmr test: this installation has no such benches", file=sys.stderr)
