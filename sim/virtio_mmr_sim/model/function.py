@@ -246,7 +246,7 @@ class FunctionModel:
         # Without a control page nobody could clear the reason: a device reset must be cure enough.
         if self.config.control is not None:
             self.hypervisor.badstate |= cause
-        if self.driver.status:
+        if self.status:
             self._need_reset()
         self.fence.start(ResetCause.BAD_STATE)
 
