@@ -11,7 +11,7 @@ from virtio_mmr.gateware.windows.legacy import LegacyWindow
 from virtio_mmr.gateware.windows.msix import MsixWindow
 from virtio_mmr.gateware.windows.register import RegisterWindow, touch_layout, view_layout
 from virtio_mmr.layout import place
-from virtio_mmr_sim.formal import AccessPortContract, Harness, Mode, Side, StreamContract
+from virtio_mmr_sim.formal import AccessPortContract, Harness, Side, StreamContract
 
 DEVICE = """
 schema = 1

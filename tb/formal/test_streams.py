@@ -1,9 +1,10 @@
 """Every stream between blocks keeps the stream rules, whatever comes in and whenever it is taken."""
 
-from amaranth.hdl import Signal, unsigned
+from amaranth.hdl import Signal, Value, unsigned
 from formal.proof import proof
 from virtio_mmr.gateware.access.queue import BlockQueue
 from virtio_mmr.gateware.adapters.raw import RawReceiver, RawTransmitter
+from virtio_mmr.gateware.backend import DmaStatus
 from virtio_mmr.gateware.requester.port import RequesterPort
 from virtio_mmr.gateware.tlp.egress import TlpEgress
 from virtio_mmr_sim.formal import Harness, Mode, PacketContract, Side, StreamContract
@@ -68,14 +69,27 @@ def test_transmitter():
     return h
 
 
-@proof("answers to DMA requests stay until they are taken", block="RequesterPort", depth=2, cover=6)
+@proof("each DMA read, and each write that asks for it, is answered \"blocked\" once, and the answer stays until it is "
+       "taken", block="RequesterPort", depth=2, cover=6)
 def test_requester():
     h = Harness()
     dut = h.add(RequesterPort(128))
     for name in ("dma_read", "dma_write", "dma_write_data"):
         StreamContract.watch(h, name, getattr(dut, name), Side.ASSUME)
-    for name in ("dma_read_data", "dma_write_done"):
-        StreamContract.watch(h, name, getattr(dut, name))
+    for name, asked in (("dma_read_data", dut.dma_read), ("dma_write_done", dut.dma_write)):
+        answer = getattr(dut, name)
+        StreamContract.watch(h, name, answer)
+        wanted = asked.valid & asked.ready & (asked.p.report if name == "dma_write_done" else 1)
+        fresh = answer.valid & ~h.past(answer.valid & ~answer.ready)
+        h.check(fresh == h.past(wanted))
+        p = answer.p
+        with h.m.If(fresh):
+            h.check(p.context == h.past(asked.p.context))
+            if name == "dma_read_data":
+                h.check((Value.cast(p.status) == DmaStatus.BLOCKED.value) & p.last)
+            else:
+                h.check(p.status)
+    h.check(dut.dma_read_data.p.bytes == 0)
     return h
 
 

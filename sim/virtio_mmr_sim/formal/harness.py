@@ -27,6 +27,8 @@ class Harness(Elaboratable):
         self.m.domains += self.domain
         self.reset = self.domain.rst
         self._names: set[str] = set()
+        # What must not depend on where it is written down, such as inside an `If`.
+        self.m.submodules.helpers = self._helpers = Module()
 
     def elaborate(self, platform):
         return self.m
@@ -40,13 +42,13 @@ class Harness(Elaboratable):
     def free(self, shape, name: str) -> Signal:
         """A signal that may take any value in any clock."""
         signal = Signal(shape, name=self._name(name))
-        self.m.d.comb += Value.cast(signal).eq(AnySeq(len(Value.cast(signal))))
+        self._helpers.d.comb += Value.cast(signal).eq(AnySeq(len(Value.cast(signal))))
         return signal
 
     def constant(self, shape, name: str) -> Signal:
         """A signal that keeps one value, whichever it is."""
         signal = Signal(shape, name=self._name(name))
-        self.m.d.comb += Value.cast(signal).eq(AnyConst(len(Value.cast(signal))))
+        self._helpers.d.comb += Value.cast(signal).eq(AnyConst(len(Value.cast(signal))))
         return signal
 
     def add(self, component: wiring.Component, name: str = "dut", *, driven: Iterable[str] = ()):
@@ -71,13 +73,13 @@ class Harness(Elaboratable):
         """*value* one clock ago; zero in the first clock."""
         shape = value.shape()
         signal = Signal(shape, name=self._name(name), reset_less=True)
-        self.m.d.sync += signal.eq(value)
+        self._helpers.d.sync += signal.eq(value)
         return signal
 
     def started(self) -> Signal:
         """High in every clock but the first."""
         signal = Signal(name=self._name("started"), reset_less=True)
-        self.m.d.sync += signal.eq(1)
+        self._helpers.d.sync += signal.eq(1)
         return signal
 
     def assume(self, condition) -> None:
