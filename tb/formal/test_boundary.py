@@ -95,7 +95,7 @@ def test_no_flag_waits_for_another():
 
 @proof("every byte of the device configuration shows what its owner wrote last, in either byte order, and nobody else "
        "changes it; what the driver wrote is offered until it is taken", block="DeviceWindow", mode=Mode.BOUNDED,
-       depth=8, cover=9)
+       depth=6, cover=7)
 def test_device_configuration():
     h = Harness()
     dut = h.add(DeviceWindow(NET, IMAGE, big_endian=True))

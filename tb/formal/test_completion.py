@@ -104,7 +104,7 @@ CLAIM = ("completions leave in the order in which they were begun, whole and wit
          "descriptor and request and every dword in its place; what block RAM shows in a collision is never used")
 
 
-@proof(CLAIM + " (128 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=9, cover=11, engine=Engine.BOOLECTOR)
+@proof(CLAIM + " (128 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=8, cover=10, engine=Engine.BOOLECTOR)
 def test_completions():
     return completions(128, 3)
 

@@ -49,7 +49,7 @@ def test_outer_streams():
 
 
 @proof("a reset in any clock returns the function to its reset values within two clocks",
-       block="Endpoint", depth=4, cover=16)
+       block="Endpoint", depth=4, cover=13)
 def test_reset_in_any_clock():
     h = Harness(with_reset=True)
     dut = h.add(Endpoint(config.loads(DEVICE)))

@@ -180,7 +180,7 @@ def test_epochs():
 
 
 @proof("a row changes only in a clock that belongs to its function",
-       block="FunctionState, QueueTable", mode=Mode.BOUNDED, depth=7, cover=7)
+       block="FunctionState, QueueTable", mode=Mode.BOUNDED, depth=5, cover=6)
 def test_rows_belong_to_their_function():
     h = StateHarness(functions=4)
     mine = h.constant(2, "mine")
