@@ -8,11 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from block.simulation import raw_beats, raw_packets, simulate
 from block.test_backend import FIELDS, OUT
 from model_devices import entropy, net
 from virtio_mmr.config.device import Datapath
-from virtio_mmr.gateware.shell import generate
+from virtio_mmr.gateware.backend import ResetCause
+from virtio_mmr.gateware.shell import VerilogShell, generate
+from virtio_mmr.layout import place
 from virtio_mmr_sim import toolchain
+from virtio_mmr_sim.model.tlp import ConfigRequest, build
 
 #: How yosys writes Verilog: operands of unequal width, cases behind a default, a memory of one row with an address
 #: of no bits.
@@ -115,6 +119,56 @@ def test_verilator_finds_no_fault(warnings):
 def test_no_process_waits_for_something_that_never_changes(warnings):
     """Where every bit may also be unknown, such a process would leave its bits unknown for ever."""
     assert warnings.get("ALWNEVER") is None
+
+
+@pytest.mark.parametrize("width", [64, 128])
+def test_flat_ports_lead_to_the_endpoint(width):
+    config = replace(entropy(), datapath=Datapath(width=width))
+    dut = VerilogShell(config)
+    image = place(config).reset_image()
+    found = []
+
+    async def play(ctx):
+        ctx.set(dut.m_axis_tx_tready, 1)
+        for offset in (0x00, 0x2C):
+            for beat in raw_beats(build(ConfigRequest(bus=1, offset=offset)), width // 32):
+                ctx.set(dut.s_axis_rx_tdata, beat["data"])
+                ctx.set(dut.s_axis_rx_tkeep, sum(0xF << 4 * i for i in range(width // 32) if beat["keep"] >> i & 1))
+                ctx.set(dut.s_axis_rx_tlast, beat["last"])
+                ctx.set(dut.s_axis_rx_tvalid, 1)
+                while not (await ctx.tick().sample(dut.s_axis_rx_tready))[2]:
+                    pass
+            ctx.set(dut.s_axis_rx_tvalid, 0)
+        # A fault of a function that does not exist is taken all the same; one of ours asks for a reset.
+        for function, cause in ((1, 2), (0, 1)):
+            ctx.set(dut.be_fault_function, function)
+            ctx.set(dut.be_fault_cause, cause)
+            ctx.set(dut.be_fault_valid, 1)
+            while not (await ctx.tick().sample(dut.be_fault_ready))[2]:
+                pass
+            ctx.set(dut.be_fault_valid, 0)
+            await ctx.tick().repeat(20)
+            assert ctx.get(dut.be_reset_request_valid) == (function == 0)
+        assert (ctx.get(dut.be_reset_request_epoch), ctx.get(dut.be_reset_request_cause)) == (
+            1, ResetCause.BAD_STATE.value)
+        ctx.set(dut.be_reset_request_ready, 1)
+        await ctx.tick().repeat(3)
+        assert not ctx.get(dut.be_reset_request_valid)
+
+    async def watch(ctx):
+        while True:
+            _, _, valid, *beat = await ctx.tick().sample(
+                dut.m_axis_tx_tvalid, dut.m_axis_tx_tdata, dut.m_axis_tx_tkeep, dut.m_axis_tx_tlast)
+            found.extend([beat] if valid else [])
+
+    simulate(dut, play, background=[watch])
+    beats = []
+    for number, keep, last in found:
+        lanes = [keep >> 4 * i & 0xF for i in range(width // 32)]
+        assert set(lanes) <= {0, 0xF}, "whole dwords"
+        beats.append({"data": number, "keep": sum(1 << i for i, lane in enumerate(lanes) if lane), "last": last})
+    assert [packet[3] for packet in raw_packets(beats)] == [
+        int.from_bytes(image[offset:offset + 4], "little") for offset in (0x00, 0x2C)]
 
 
 @pytest.mark.parametrize("generated", [64], indirect=True)
