@@ -118,7 +118,7 @@ QUICK: dict[str, Callable[[], str]] = {
 }
 FIGURES: dict[str, Callable[[], str]] = {
     "vmmr bench": lambda: f"```text\n{command('bench')}```\n",
-    "vmmr area": lambda: f"```text\n{command('area')}```\n",
+    "vmmr area examples/area-mmr.toml": lambda: f"```text\n{command('area', 'examples/area-mmr.toml')}```\n",
 }
 
 
