@@ -276,7 +276,7 @@ def check_order(requests, seen):
     (1, 0.0, 1.0, 0.0), (2, 0.0, 0.1, 0.9), (3, 0.5, 0.5, 0.3), (4, 0.2, 0.3, 1.0)])
 def test_any_traffic_becomes_the_right_operations_in_the_right_order(seed, idle, leave, events):
     rng = random.Random(seed)
-    requests = [random_request(rng) for _ in range(150)]
+    requests = [random_request(rng) for _ in range(110)]
     seen = run(requests, rng, idle=idle, leave=leave, events=events)
     compare(requests, seen)
     check_order(requests, seen)
@@ -370,8 +370,8 @@ def test_writes_do_not_starve_single_reads_nor_reads_writes():
 
 
 @pytest.mark.parametrize("requests", [
-    [("write", 32)] * 12, [("write", 1)] * 200, [("read", 1)] * 200, [("read", 512)] * 2,
-    [("read", 40), ("write", 5)] * 20])
+    [("write", 32)] * 12, [("write", 1)] * 100, [("read", 1)] * 100, [("read", 512)],
+    [("read", 40), ("write", 5)] * 10])
 def test_an_event_gets_a_clock_within_nine_clocks_of_any_load(requests):
     rng = random.Random(0)
     asked = [Asked(Kind.MEMORY, place={"bar": 2, "offset": 0}, length=length, last_be=15 if length > 1 else 0, rng=rng,

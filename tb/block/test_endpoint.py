@@ -182,7 +182,7 @@ def test_reset_returns_every_value_to_its_table(how):
     host.run(play)
 
 
-@pytest.mark.parametrize("width", [64, 512])
+@pytest.mark.parametrize("width", [64])
 def test_reset_in_the_middle_of_a_packet_forgets_the_packet(width):
     config = device(width)
     host = Host(config)
@@ -294,7 +294,7 @@ def test_every_width_gives_the_same_answers():
     assert len(answers[64]) > 15
 
 
-@pytest.mark.parametrize("width, most", [(64, 5), (128, 4), (512, 5)])
+@pytest.mark.parametrize("width, most", [(64, 5), (128, 4)])
 def test_idle_single_read_is_answered_within_its_budget(width, most):
     host = Host(device(width))
 

@@ -108,7 +108,7 @@ def test_after_reset_every_dword_reads_as_the_table_says(device):
     dut, slow = ConfigSpace(space), Slow(space)
 
     async def sweep(ctx):
-        for word in range(1024):
+        for word in range(1024 if device == "net" else 128):
             await step(ctx, dut, slow, word)
         assert heard(ctx, dut) == slow.control()
 
@@ -127,7 +127,7 @@ def test_ones_everywhere_set_the_writable_bits_alone(device):
             await step(ctx, dut, slow, word, write=True, data=0xFFFF_FFFF & ~no_reset)
         image, mask = space.reset_image(), space.write_mask()
         assert bytes(slow.bytes) == bytes(byte | ones for byte, ones in zip(image, mask, strict=True))
-        for word in range(1024):
+        for word in busy_words(space):
             await step(ctx, dut, slow, word)
         assert heard(ctx, dut) == slow.control()
 

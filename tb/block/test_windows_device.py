@@ -117,7 +117,7 @@ def test_any_accesses_and_updates_leave_the_right_bytes(kind, big):
 
     async def driver(ctx):
         ctx.set(dut.write.ready, 1)
-        for _ in range(350):
+        for _ in range(250):
             if ctx.get(dut.update_waiting) and rng.random() < 0.5:
                 await ctx.tick()
                 slow.apply()
@@ -148,7 +148,7 @@ def test_update_shows_nothing_before_it_is_applied_and_everything_then(kind):
     size = KINDS[kind].config_size
 
     async def play(ctx):
-        for _ in range(6):
+        for _ in range(3):
             beats = [{"function": 0, "offset": offset, "data": any_dword(rng), "strobe": 15, "last": 0}
                      for offset in range(0, size, 4)]
             beats[-1]["last"] = 1
@@ -181,12 +181,12 @@ def test_device_hears_of_every_written_byte_and_the_last_value_counts(kind, big,
     writable = [at for at in range(size) if owner(KINDS[kind], at) is Owner.DRIVER]
 
     async def driver(ctx):
-        for _ in range(250):
+        for _ in range(150):
             await access(ctx, dut, slow, direct=rng.random() < 0.4, offset=rng.randrange(0, size + 4, 4), write=True,
                          data=any_dword(rng), strobe=rng.getrandbits(4), big=big)
             for _ in range(rng.choice([0, 0, 0, 5])):
                 await ctx.tick()
-        for _ in range(400):
+        for _ in range(250):
             await ctx.tick()
 
     simulate(dut, driver, background=[stalling(dut.write, rng, stall), taking(dut.write, reports)])
@@ -199,7 +199,7 @@ def test_device_hears_of_every_written_byte_and_the_last_value_counts(kind, big,
     assert bytes(mirror[at] for at in range(size)) == bytes(slow.bytes)
     assert slow.written == set(writable)
     if stall:
-        assert len(reports) < 250, "reports coalesce"
+        assert len(reports) < 150, "reports coalesce"
 
 
 def test_reports_wait_for_the_back_end_and_come_once():
