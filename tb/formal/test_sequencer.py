@@ -13,16 +13,22 @@ def sequencer(h: Harness, *, longest: int, driven=(), **sizes):
     with scaled(**sizes):
         dut = h.add(AccessSequencer(BARS), driven={"hold", "forget", *driven})
     lawful(h, dut.request, longest=longest)
-    finals, forgotten = Signal(4), Signal(4)
     op = dut.operation
     h.final = op.valid & op.p.answered & op.p.last & op.p.completion.final
-    h.m.d.sync += [finals.eq(finals + h.final), forgotten.eq(forgotten + dut.forget)]
+    # Requests inside, requests that are not answered yet, and answers that have not left.
+    inside, unanswered, leaving = Signal(5), Signal(5), Signal(5)
+    h.m.d.sync += [
+        inside.eq(inside + dut.remember - dut.forget),
+        unanswered.eq(unanswered + dut.remember - h.final),
+        leaving.eq(leaving + h.final - dut.forget),
+    ]
+    h.inside, h.unanswered = inside, unanswered
     # Room that there is stays until something is started.
     h.assume(~h.past(dut.room & ~dut.admit) | dut.room)
     h.assume(~h.past(dut.room_long & ~dut.admit) | dut.room_long)
     h.assume(~dut.room_long | dut.room)
     forget = h.free(1, "forget")
-    h.m.d.comb += dut.forget.eq(forget & (finals != forgotten))
+    h.m.d.comb += dut.forget.eq(forget & (leaving != 0))
     return dut
 
 
@@ -80,6 +86,8 @@ def walks(longest: int) -> Harness:
         h.check(access.data == Mux(length == 1, before.data, payload))
         h.check((length == 1) | stepped)
 
+    # The stores behind are as deep as the queue.
+    h.check(h.inside <= 8)
     # A completion begins only where there is room, and an event never meets an operation.
     h.check(h.past(dut.admit) == (op.valid & op.p.answered & op.p.first))
     h.check(~dut.admit | dut.room)
@@ -143,3 +151,17 @@ def stalled(*, reserve: int) -> Harness:
        cover=16, engine=Engine.BOOLECTOR)
 def test_writes_are_always_taken():
     return stalled(reserve=2)
+
+
+@proof("while completions have room, one of the waiting requests of at most 2 dwords is answered every 12 clocks, "
+       "whatever writes and events there are", block="AccessSequencer", mode=Mode.BOUNDED, depth=18, cover=12,
+       engine=Engine.BOOLECTOR)
+def test_requests_are_answered():
+    h = Harness()
+    dut = sequencer(h, longest=2, driven={"room", "room_long"})
+    h.m.d.comb += [dut.room.eq(1), dut.room_long.eq(1)]
+    idle = Signal(5)
+    h.m.d.sync += idle.eq(Mux((h.unanswered == 0) | h.final, 0, idle + 1))
+    h.check(idle < 12)
+    h.cover((idle == 4) & (h.unanswered == 2) & dut.event_wanted)
+    return h
