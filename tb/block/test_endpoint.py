@@ -387,8 +387,8 @@ def test_update_for_a_function_that_does_not_exist_changes_nothing():
     host.run(play)
 
 
-@pytest.mark.xfail(strict=True, reason="a request on offer counts as accepted")
-def test_reset_request_that_was_not_accepted_is_reused():
+def test_resets_behind_a_request_on_offer_become_one():
+    """A word on offer may not change, so the first request stays; whatever follows shares the next epoch."""
     host = Host(device())
 
     async def play(ctx):
@@ -400,7 +400,7 @@ def test_reset_request_that_was_not_accepted_is_reused():
             await host.settle(ctx, 30)
         ctx.set(host.dut.reset_request.ready, 1)
         await host.settle(ctx)
-        assert [payload["epoch"] for name, payload in host.events if name == "reset_request"] == [1]
+        assert [payload["epoch"] for name, payload in host.events if name == "reset_request"] == [1, 2]
 
     host.run(play)
 
