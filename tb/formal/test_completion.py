@@ -109,11 +109,11 @@ def test_completions():
     return completions(128, 3)
 
 
-@proof(CLAIM + " (64 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=14, engine=Engine.BOOLECTOR, full=True)
+@proof(CLAIM + " (64 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, full=True)
 def test_completions_at_64_bits():
     return completions(64, 4)
 
 
-@proof(CLAIM + " (256 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=14, engine=Engine.BOOLECTOR, full=True)
+@proof(CLAIM + " (256 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, full=True)
 def test_completions_at_256_bits():
     return completions(256, 7)

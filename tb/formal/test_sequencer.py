@@ -110,7 +110,7 @@ def test_walks():
     return walks(longest=3)
 
 
-@proof(CLAIM, block="AccessSequencer", mode=Mode.BOUNDED, depth=15, engine=Engine.BOOLECTOR, full=True)
+@proof(CLAIM, block="AccessSequencer", mode=Mode.BOUNDED, depth=13, engine=Engine.BOOLECTOR, full=True)
 def test_walks_for_longer():
     return walks(longest=5)
 

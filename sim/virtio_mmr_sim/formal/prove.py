@@ -35,7 +35,8 @@ class Engine(enum.Enum):
 
     #: Memories as arrays. Quick for induction.
     YICES = "yices"
-    #: Memories bit by bit. Better where small memories are written and read in many clocks.
+    #: Memories bit by bit. Better where small memories are written and read in many clocks; its WebAssembly build
+    #: ends without an answer when its memory is full, so go deeper in small steps.
     BOOLECTOR = "boolector"
 
 
