@@ -28,9 +28,9 @@ free inputs, the contracts of our streams, `prove`.
 - What a block RAM shows when a row is read and written in one clock is *anything*, in every proof.
 - Faults that were planted to see the proofs turn red are in `tb/mutations.py`.
 
-Bounded, because induction does not close without more of the blocks' inner state: the walks of the sequencer, the stores
-of the completion builder and of the ingress, the order of the queue, rows of other functions, and the bytes of the device
-configuration. The dwords of a request are bounded there too.
+Bounded, because induction does not close without more of the blocks' inner state: the walks of the sequencer, the
+stores of the completion builder and of the ingress, the order of the queue, rows of other functions, and the bytes of
+the device configuration. The dwords of a request are bounded there too.
 
 Seconds are those of one run on two shared cores, proof and cover together.
 
