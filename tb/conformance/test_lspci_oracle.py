@@ -41,6 +41,36 @@ def test_the_capabilities_say_what_the_device_file_says():
     assert any("ID=000a Rev=0 Len=000" in title for title in headers)
 
 
+VIRTUAL = 'schema = 1\n[device]\nkind = "net"\n[vf]\ncount = 8\n'
+
+
+def test_virtual_functions_are_announced():
+    device = config.loads(VIRTUAL)
+    space = layout.place(device)
+    listing = lspci.read(dump(space.reset_image()))
+    seen = [(capability.offset, capability.kind) for capability in listing.capabilities]
+    assert sorted(seen) == sorted((placed.offset, placed.kind) for placed in space.capabilities)
+    assert listing.complaints == ()
+    said = str(listing.capability("SR-IOV"))
+    for part in ("Initial VFs: 8, Total VFs: 8, Number of VFs: 0", "VF offset: 1, stride: 1, Device ID: 10f9",
+                 "Supported Page Size: 00000553, System Page Size: 00000001", "Enable- Migration- Interrupt- MSE-",
+                 "Region 2: Memory at 0000000000000000 (64-bit, non-prefetchable)"):
+        assert part in said
+    assert "Next Function: 0" in str(listing.capability("ARI"))
+
+
+def test_a_virtual_function_has_no_ids_and_no_bars_of_its_own():
+    space = layout.place(config.loads(VIRTUAL).of(1))
+    listing = lspci.read(dump(space.reset_image()))
+    assert listing.identity == "0200: ffff:ffff"
+    assert "Region" not in listing.text and "Interrupt: pin" not in listing.text
+    titles = [capability.title for capability in listing.capabilities]
+    assert len(titles) == len(space.capabilities) and listing.complaints == ()
+    assert any("Alternative Routing-ID" in title for title in titles)
+    assert not any("SR-IOV" in title or "Power Management" in title for title in titles)
+    assert "FLReset+" in str(listing.capability("Express (v2) Endpoint"))
+
+
 def test_a_broken_list_is_noticed():
     space = layout.place(config.loads(DEVICES[0]))
     image = bytearray(space.reset_image())

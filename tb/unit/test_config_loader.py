@@ -98,10 +98,6 @@ MISTAKES = {
         NET + "serial = -1\n",
         "device.serial = -1: must be from 0 to 18446744073709551615; write 0 or a number between the two",
     ),
-    "vf": (
-        NET + "[vf]\ncount = 8\n",
-        "vf: virtual functions are not built yet; remove the section",
-    ),
     "offer_type": (
         NET + '[features]\noffer = "NET_MAC"\n',
         'features.offer = "NET_MAC": a list is expected here; write offer = [...]',

@@ -374,13 +374,13 @@ def test_long_reads_are_cut_at_128_bytes(host: Host) -> None:
 
 
 def test_the_completer_is_captured_from_configuration_writes(host: Host) -> None:
-    assert host.model.completer == 0x0100
+    assert host.model.requester_id(host.model.physical) == 0x0100
     host.send(ConfigRequest(write=True, bus=0x42, device=0x1F, offset=0xFF0))
     assert host.send(memory_read(BASE, 4))[0][1] >> 16 == 0x42F8
     host.send(ConfigRequest(write=True, bus=3, device=1, offset=0xFF0, poisoned=True))
     host.send(ConfigRequest(write=True, bus=3, device=1, function=1, offset=0xFF0))
     host.send(ConfigRequest(bus=3, device=1, offset=0))
-    assert host.model.completer == 0x42F8
+    assert host.model.requester_id(host.model.physical) == 0x42F8
 
 
 def test_counters_wrap_at_16_bits(host: Host) -> None:

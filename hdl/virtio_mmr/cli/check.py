@@ -19,6 +19,9 @@ NOT_BUILT = (
     "AER and error messages: errors set status bits and pulse the error outputs.",
 )
 
+#: Said of a device that has them.
+NO_VIRTUAL_FUNCTIONS = "Virtual functions: Verilog is generated for a device without them."
+
 
 def add(subparsers: Subparsers) -> None:
     """Declares the verb."""
@@ -38,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             {
                 "ok": True,
                 "remarks": list(remarks(config)),
-                "not_built": list(NOT_BUILT),
+                "not_built": [*NOT_BUILT, *([NO_VIRTUAL_FUNCTIONS] if config.vf is not None else [])],
                 "completed": completed(config),
                 **device_map(config, space),
             }
@@ -59,9 +62,31 @@ def report(config: DeviceConfig, space: ConfigurationSpace) -> str:
         f"queues    {', '.join(map(str, config.queues))}",
         f"vectors   {config.msix_vectors or 'none'}",
         f"datapath  {config.datapath.width} bits, adapter {config.datapath.adapter}",
-        "",
-        "BARs",
     ]
+    lines += _function(config, space)
+    if config.vf is not None:
+        virtual = config.vf.function
+        lines += [
+            "",
+            f"{config.vf.count} virtual functions: {virtual.vendor_id:04x}:{virtual.device_id:04x}",
+            f"features  {' '.join(device_features(virtual))}",
+            f"queues    {', '.join(map(str, virtual.queues))}",
+            f"vectors   {virtual.msix_vectors or 'none'}",
+            *_function(virtual, place(virtual)),
+        ]
+    for title, sentences in (
+        ("Left out", [f"{name}: {why}" for name, why in space.left_out]),
+        ("Worth a second look", list(remarks(config))),
+        ("Not built yet", [*NOT_BUILT, *([NO_VIRTUAL_FUNCTIONS] if config.vf is not None else [])]),
+    ):
+        if sentences:
+            lines += ["", title, *(f"  {sentence}" for sentence in sentences)]
+    return "\n".join([*lines, "", "ok", ""])
+
+
+def _function(config: DeviceConfig, space: ConfigurationSpace) -> list[str]:
+    """BARs and capabilities of a function."""
+    lines = ["", "BARs"]
     for bar in config.bars:
         lines.append(f"  {bar.index}  {bar.kind.value}, {size_text(bar.decoded_size)}")
         lines += [
@@ -74,11 +99,4 @@ def report(config: DeviceConfig, space: ConfigurationSpace) -> str:
         f"  {capability.offset:#05x}  {capability.size:3} bytes  {capability.kind:<8}  {capability.name}"
         for capability in space.capabilities
     ]
-    for title, sentences in (
-        ("Left out", [f"{name}: {why}" for name, why in space.left_out]),
-        ("Worth a second look", list(remarks(config))),
-        ("Not built yet", list(NOT_BUILT)),
-    ):
-        if sentences:
-            lines += ["", title, *(f"  {sentence}" for sentence in sentences)]
-    return "\n".join([*lines, "", "ok", ""])
+    return lines

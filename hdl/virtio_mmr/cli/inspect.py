@@ -49,14 +49,18 @@ def add(subparsers: Subparsers) -> None:
     what = "device file (*.toml), text of `lspci -xxxx`, or slot such as 0000:05:00.0"
     parser.add_argument("source", help=what)
     parser.add_argument("--format", choices=("table", "json", "lspci"), default="table", help="default: table")
+    parser.add_argument(
+        "--function", type=int, default=0, metavar="N", help="of a device file: 0 for the physical function (default), "
+        "1 and up for virtual ones"
+    )
     parser.add_argument("--diff", metavar="OTHER", help=f"print what differs from OTHER: {what}")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints one view of the space; with --diff the exit code is 1 if the two differ."""
-    source = read(args.source)
+    source = read(args.source, args.function)
     if args.diff is not None:
-        return _diff(source, read(args.diff), args.json or args.format == "json")
+        return _diff(source, read(args.diff, args.function), args.json or args.format == "json")
     if args.json or args.format == "json":
         print_json(_json(source))
     elif args.format == "lspci":
@@ -69,16 +73,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def read(name: str) -> Source:
-    """The space that *name* stands for.
+def read(name: str, function: int = 0) -> Source:
+    """The space that *name* stands for; of a device file, that of one *function*.
 
     Raises
     ------
     ConfigError
-        If the file is neither a sound device file nor a dump.
+        If the file is neither a sound device file nor a dump, or has no such function.
     """
     if name.endswith(".toml"):
-        config = load(name)
+        device = load(name)
+        if not 0 <= function < device.functions:
+            raise ConfigError(
+                "--function", function, f"the device has {device.functions}, counted from 0", "give one of these", name
+            )
+        config = device.of(function)
         space = place(config)
         return Source(name, space.reset_image(), config, space)
     path = Path(name)

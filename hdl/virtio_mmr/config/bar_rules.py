@@ -37,6 +37,24 @@ def check(config: DeviceConfig) -> None:
     _check_msix(config)
 
 
+def check_virtual(config: DeviceConfig) -> None:
+    """Checks what virtual functions ask of their BARs besides.
+
+    Raises
+    ------
+    ConfigError
+        If a BAR is not memory, or less than a page.
+    """
+    for bar in config.bars:
+        if bar.decoded_size < _PAGE:
+            raise ConfigError(
+                f"bars.{bar.index}.size",
+                bar.decoded_size,
+                "a virtual function's BAR has at least a page, which a hypervisor maps",
+                f"write size = {_PAGE:#x}",
+            )
+
+
 def _path(bar: Bar, place: int) -> str:
     return f"bars.{bar.index}.regions[{place}]"
 

@@ -1,6 +1,7 @@
 """What a device file means when it leaves something out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from virtio_mmr.spec import legacy
@@ -76,6 +77,11 @@ def bars(kind: DeviceType, identity: Identity, vectors: int, *, control: bool) -
     spaces = [Space.LEGACY, *([Space.CONTROL] if control else []), Space.ISR, Space.DEVICE]
     width = BarKind.MEMORY64 if identity is Identity.MMR else BarKind.MEMORY32
     return (Bar(index=0, kind=width, regions=_pages(spaces, vectors)),)
+
+
+def virtual_bars(kind: DeviceType, vectors: int, *, control: bool) -> tuple[Bar, ...]:
+    """A BAR map for virtual functions: that of identity "mmr" in BAR 2, so that BAR 0 stays free."""
+    return tuple(replace(bar, index=2) for bar in bars(kind, Identity.MMR, vectors, control=control))
 
 
 def _pages(spaces: list[Space], vectors: int) -> tuple[Region, ...]:

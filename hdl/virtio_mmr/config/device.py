@@ -102,8 +102,17 @@ class Datapath:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VirtualFunctions:
+    """The virtual functions of a device; they are all alike."""
+
+    count: int
+    #: One of them. Its BARs are the base addresses of the SR-IOV capability.
+    function: "DeviceConfig"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeviceConfig:
-    """A complete, checked device."""
+    """A complete, checked device, or one of its virtual functions."""
 
     kind: DeviceType
     identity: Identity
@@ -124,6 +133,10 @@ class DeviceConfig:
     mmr_explicit: bool = False
     control: Control | None = field(default_factory=Control)
     datapath: Datapath = field(default_factory=Datapath)
+    #: Absent: no SR-IOV.
+    vf: VirtualFunctions | None = None
+    #: This is what `VirtualFunctions.function` describes, not a device.
+    virtual: bool = False
 
     @property
     def device_id(self) -> int:
@@ -140,8 +153,29 @@ class DeviceConfig:
 
     @property
     def functions(self) -> int:
-        """Number of functions; one until virtual functions are built."""
-        return 1
+        """Number of functions, the physical one among them."""
+        return 1 if self.vf is None else 1 + self.vf.count
+
+    @property
+    def queue_bits(self) -> int:
+        """Bits of a queue's number; a queue's flat index is its function's number and then these."""
+        return max((len(self.of(function).queues) - 1).bit_length() for function in (0, 1))
+
+    def of(self, function: int) -> "DeviceConfig":
+        """What function number *function* is: the physical one is 0, virtual ones follow."""
+        if function == 0 or self.vf is None:
+            return self
+        return self.vf.function
+
+    def image_of(self, function: int) -> bytes:
+        """Initial device configuration of function number *function*: a MAC address counts up by it."""
+        image = bytearray(self.of(function).config_image)
+        for part in self.kind.config:
+            if part.name == "mac":
+                place = slice(part.offset, part.offset + part.size)
+                number = int.from_bytes(image[place], "big") + function
+                image[place] = (number % (1 << 8 * part.size)).to_bytes(part.size, "big")
+        return bytes(image)
 
     def find(self, space: Space) -> tuple[Bar, Region] | None:
         """The first region that shows *space*, with its BAR."""

@@ -3,13 +3,15 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from virtio_mmr.spec.device_types import DEVICE_TYPES, ConfigField, DeviceType
 from virtio_mmr.spec.features import UNUSED_BIT, TransportFeature
+from virtio_mmr.spec.sriov import MOST_VIRTUAL_FUNCTIONS
 
 from . import defaults, rules
-from .device import Bar, BarKind, Control, Datapath, DeviceConfig, Identity, Region, Space
+from .device import Bar, BarKind, Control, Datapath, DeviceConfig, Identity, Region, Space, VirtualFunctions
 from .errors import ConfigError, UnreadableError
 from .table import Table, alternatives, integer, suggestion
 
@@ -105,8 +107,6 @@ def _device(top: Table) -> DeviceConfig:
         raise ConfigError(
             "schema", top.get("schema"), f"this version reads schema {SCHEMA}", f"write schema = {SCHEMA}"
         )
-    if "vf" in top:
-        raise not_built("vf", None, "virtual functions are", "remove the section")
     top.require("device", '{ kind = "net" }')
     device = Table("device", top.get("device"), ("kind", "identity", "profile", "revision", "serial"))
     kind = _kind(device)
@@ -123,7 +123,7 @@ def _device(top: Table) -> DeviceConfig:
     if wants_control is None:
         wants_control = any(region.space is Space.CONTROL for bar in bars for region in bar.regions)
 
-    return DeviceConfig(
+    config = DeviceConfig(
         kind=kind,
         identity=identity,
         revision=device.integer("revision", 0, 0, 0xFF),
@@ -138,6 +138,46 @@ def _device(top: Table) -> DeviceConfig:
         control=_control(top, identity, wants_control),
         datapath=_datapath(
             top.section("datapath", ("width", "adapter", "max_payload", "check_byte_enables", "strict_64bit"))
+        ),
+    )
+    return replace(config, vf=_vf(top, config)) if "vf" in top else config
+
+
+def _vf(top: Table, config: DeviceConfig) -> VirtualFunctions:
+    """The virtual functions; what the section leaves out is as in the physical function, BARs apart."""
+    table = top.section("vf", ("count", "queues", "features", "msix_vectors", "bars", "config"))
+    table.require("count", "8")
+    sizes = table.array("queues", config.queues)
+    queues = tuple(integer(f"vf.queues[{index}]", size, 1, rules.MOST_QUEUE_SIZE) for index, size in enumerate(sizes))
+    features = config.features
+    if "features" in table:
+        features = _features(table, config.kind, key="features")
+    given = _bars(table.get("bars"), "vf.bars") if "bars" in table else None
+    vectors = _vectors(table, queues, given)
+    bars = given
+    if bars is None:
+        bars = defaults.virtual_bars(config.kind, vectors, control=config.control is not None)
+    image = config.config_image
+    if "config" in table:
+        image = _image(table.section("config", field_names(config.kind)), config.kind, queues, features)
+    shows_control = any(region.space is Space.CONTROL for bar in bars for region in bar.regions)
+    control = None
+    if shows_control:
+        control = replace(config.control or Control(), gate_open=defaults.gate_open(Identity.MMR))
+    return VirtualFunctions(
+        count=table.integer("count", 1, 1, MOST_VIRTUAL_FUNCTIONS),
+        function=replace(
+            config,
+            identity=Identity.MMR,
+            serial=0,
+            features=features,
+            queues=queues,
+            msix_vectors=vectors,
+            intx=False,
+            bars=bars,
+            config_image=image,
+            control=control,
+            virtual=True,
         ),
     )
 
@@ -165,13 +205,13 @@ def _identity(device: Table) -> Identity:
     return Identity(device.choice("identity", "mmr", [identity.value for identity in Identity]))
 
 
-def _features(table: Table, kind: DeviceType) -> int:
+def _features(table: Table, kind: DeviceType, key: str = "offer") -> int:
     """The offered bits; ANY_LAYOUT is always among them, because a transitional device must offer it."""
     bits = 1 << TransportFeature.ANY_LAYOUT
     transport = {feature.name: int(feature) for feature in TransportFeature}
     seen: set[str] = set()
-    for index, name in enumerate(table.array("offer", defaults.FEATURES[kind.name])):
-        path = f"features.offer[{index}]"
+    for index, name in enumerate(table.array(key, defaults.FEATURES[kind.name])):
+        path = f"{table.key(key)}[{index}]"
         if not isinstance(name, str):
             raise ConfigError(path, name, "features are given by name", 'write "NET_MAC", not 5')
         if name in seen:
@@ -215,13 +255,12 @@ def _vectors(table: Table, queues: tuple[int, ...], given: tuple[Bar, ...] | Non
     return table.integer("msix_vectors", default, 0, rules.MOST_VECTORS)
 
 
-def _bars(value: object) -> tuple[Bar, ...]:
-    table = Table("bars", value, [str(index) for index in range(6)])
-    return tuple(_bar(index, table.get(str(index))) for index in range(6) if str(index) in table)
+def _bars(value: object, section: str = "bars") -> tuple[Bar, ...]:
+    table = Table(section, value, [str(index) for index in range(6)])
+    return tuple(_bar(table.key(str(index)), index, table.get(str(index))) for index in range(6) if str(index) in table)
 
 
-def _bar(index: int, value: object) -> Bar:
-    path = f"bars.{index}"
+def _bar(path: str, index: int, value: object) -> Bar:
     table = Table(path, value, ("kind", "prefetchable", "size", "regions"))
     table.require("kind", '"memory64"')
     table.require("regions", '[{ space = "legacy", offset = 0, size = 0x1000 }]')

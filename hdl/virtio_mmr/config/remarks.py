@@ -1,6 +1,7 @@
 """What is allowed but worth a second look."""
 
 from virtio_mmr.spec import legacy
+from virtio_mmr.spec.sriov import MOST_WITHOUT_ARI
 
 from .defaults import msix_vectors
 from .device import Bar, BarKind, DeviceConfig, Region, Space
@@ -14,7 +15,7 @@ _SEABIOS_QUEUE = 256
 
 def remarks(config: DeviceConfig) -> tuple[str, ...]:
     """One sentence or two for each thing that *config* may do but perhaps should not."""
-    return tuple(_of_bars(config) + _of_queues(config) + _of_fields(config) + _of_control(config))
+    return tuple(_of_bars(config) + _of_queues(config) + _of_fields(config) + _of_control(config) + _of_virtual(config))
 
 
 def _of_bars(config: DeviceConfig) -> list[str]:
@@ -89,3 +90,12 @@ def _of_control(config: DeviceConfig) -> list[str]:
     if config.control is None:
         return ["capabilities.control = false: nobody can refuse a driver, hold DMA back or set the byte order."]
     return []
+
+
+def _of_virtual(config: DeviceConfig) -> list[str]:
+    if config.vf is None or config.vf.count <= MOST_WITHOUT_ARI:
+        return []
+    return [
+        f"vf.count = {config.vf.count}: more than {MOST_WITHOUT_ARI} can be reached only below a port that forwards "
+        f"alternative routing ids (ARI)."
+    ]

@@ -36,6 +36,19 @@ def check(config: DeviceConfig) -> None:
     bar_rules.check(config)
     _check_control(config)
     _check_mmr(config)
+    if config.vf is not None:
+        _check_virtual(config.vf.function)
+
+
+def _check_virtual(config: DeviceConfig) -> None:
+    """The same rules, told in the names of the section, and that a hypervisor maps pages."""
+    try:
+        check(config)
+        bar_rules.check_virtual(config)
+    except ConfigError as error:
+        path = {"queues.sizes": "vf.queues", "features.offer": "vf.features",
+                "interrupts.msix_vectors": "vf.msix_vectors"}.get(error.path, f"vf.{error.path}")
+        raise ConfigError(path, error.value, error.rule, error.cure) from None
 
 
 def _check_identity(config: DeviceConfig) -> None:

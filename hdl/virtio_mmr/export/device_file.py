@@ -1,6 +1,6 @@
 """A device as a device file in which nothing is left out."""
 
-from virtio_mmr.config.device import Bar, DeviceConfig
+from virtio_mmr.config.device import Bar, DeviceConfig, VirtualFunctions
 from virtio_mmr.config.errors import spell
 from virtio_mmr.config.loader import field_names
 
@@ -33,16 +33,28 @@ def completed(config: DeviceConfig) -> str:
         f"check_byte_enables = {spell(datapath.check_byte_enables)}\n"
         f"strict_64bit = {spell(datapath.strict_64bit)}\n"
     )
+    if config.vf is not None:
+        sections += _virtual(config.vf)
     return "\n".join(sections)
 
 
-def _bar(bar: Bar) -> str:
+def _virtual(vf: VirtualFunctions) -> list[str]:
+    function = vf.function
+    return [
+        f"[vf]\ncount = {vf.count}\nqueues = {spell(function.queues)}\n"
+        f"features = {spell(list(device_features(function)))}\nmsix_vectors = {function.msix_vectors}\n",
+        *(_bar(bar, "vf.") for bar in function.bars),
+        "[vf.config]\n" + "".join(_field(function, name) for name in field_names(function.kind)),
+    ]
+
+
+def _bar(bar: Bar, section: str = "") -> str:
     regions = "".join(
         f'    {{ space = "{region.space.value}", offset = {region.offset:#x}, size = {region.size:#x} }},\n'
         for region in bar.regions
     )
     return (
-        f"[bars.{bar.index}]\nkind = {spell(bar.kind.value)}\nprefetchable = {spell(bar.prefetchable)}\n"
+        f"[{section}bars.{bar.index}]\nkind = {spell(bar.kind.value)}\nprefetchable = {spell(bar.prefetchable)}\n"
         f"size = {bar.size:#x}\nregions = [\n{regions}]\n"
     )
 

@@ -2,8 +2,8 @@
 
 import json
 
-from virtio_mmr.config.device import DeviceConfig
-from virtio_mmr.layout import ConfigurationSpace
+from virtio_mmr.config.device import DeviceConfig, VirtualFunctions
+from virtio_mmr.layout import ConfigurationSpace, place
 from virtio_mmr.layout.space import reset_value
 from virtio_mmr.spec import legacy
 from virtio_mmr.spec.device_types import ConfigField
@@ -32,6 +32,7 @@ def device_map(config: DeviceConfig, space: ConfigurationSpace) -> dict[str, obj
         },
         "features": {"offered": config.features, "bits": device_features(config)},
         "queues": list(config.queues),
+        "virtual_functions": None if config.vf is None else _virtual_functions(config.vf),
         "interrupts": {"msix_vectors": config.msix_vectors, "intx": config.intx},
         "bars": [
             {
@@ -86,6 +87,17 @@ def device_map(config: DeviceConfig, space: ConfigurationSpace) -> dict[str, obj
         ],
         "left_out": [{"name": name, "why": why} for name, why in space.left_out],
         "configuration": [register_map(register) for register in space.registers],
+    }
+
+
+def _virtual_functions(vf: VirtualFunctions) -> dict[str, object]:
+    described = device_map(vf.function, place(vf.function))
+    keys = ("features", "queues", "bars", "windows", "config", "capabilities", "configuration")
+    return {
+        "count": vf.count,
+        "device_id": vf.function.device_id,
+        "msix_vectors": vf.function.msix_vectors,
+        **{key: described[key] for key in keys},
     }
 
 

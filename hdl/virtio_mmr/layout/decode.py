@@ -6,6 +6,7 @@ Specification: PCI Local Bus 3.0, 6.7 (classic list); PCI Express Base 5.0, 7.6.
 from dataclasses import dataclass
 
 from virtio_mmr.spec import configuration as spec
+from virtio_mmr.spec import sriov
 from virtio_mmr.spec.profiles import mmr_v1
 
 #: Names of ids that are common on virtio devices.
@@ -20,8 +21,8 @@ _EXTENDED_NAMES = {
     0x0001: "Advanced error reporting",
     0x0003: "Serial number",
     0x000B: "Vendor specific",
-    0x000E: "ARI",
-    0x0010: "SR-IOV",
+    sriov.EXTENDED_ID_ARI: "ARI",
+    sriov.EXTENDED_ID_SRIOV: "SR-IOV",
 }
 
 #: What cfg_type names (virtio 1.3, 4.1.4; 10 from the proposal, 0xf0 ours).
@@ -83,6 +84,11 @@ def _walk(image: bytes, found: list[ListedCapability], offset: int, kind: str) -
         offset = entry.following
 
 
+def _is_virtio(image: bytes) -> bool:
+    """Whether the vendor's structures are virtio's. A virtual function says all ones: it may be one of ours."""
+    return _number(image, 0, 2) in (spec.VENDOR_ID, 0xFFFF)
+
+
 def _number(image: bytes, offset: int, size: int) -> int:
     return int.from_bytes(image[offset : offset + size], "little")
 
@@ -97,7 +103,7 @@ def _classic(image: bytes, offset: int) -> ListedCapability:
             f"table   → BAR {table & 7} + {table & ~7:#x}",
             f"pending → BAR {pending & 7} + {pending & ~7:#x}",
         )
-    elif number == spec.ID_VENDOR and _number(image, 0, 2) == spec.VENDOR_ID:
+    elif number == spec.ID_VENDOR and _is_virtio(image):
         details = _structure(
             image[offset + 3],
             image[offset + 4],
@@ -131,15 +137,28 @@ def _extended(image: bytes, offset: int) -> ListedCapability:
         details = (serial,)
     elif number == spec.EXTENDED_ID_VENDOR:
         details = _vendor(image, offset)
+    elif number == sriov.EXTENDED_ID_SRIOV:
+        details = _virtual_functions(image, offset)
     title = _EXTENDED_NAMES.get(number, f"Id {number:#06x}")
     return ListedCapability("extended", number, offset, header >> 20 & 0xFFC, title, details)
+
+
+def _virtual_functions(image: bytes, offset: int) -> tuple[str, ...]:
+    control, total, enabled, first, stride, device = (
+        _number(image, offset + at, 2) for at in (0x08, 0x0E, 0x10, 0x14, 0x16, 0x1A)
+    )
+    return (
+        f"{total} functions, {enabled if control & 1 else 0} enabled",
+        f"device {device:04x}",
+        f"first at +{first}, every {stride}",
+    )
 
 
 def _vendor(image: bytes, offset: int) -> tuple[str, ...]:
     vsec = _number(image, offset + 4, 4)
     if vsec >> 20 == 0:
         return ("no VSEC header: literal struct", *_wide_structure(image, offset + 4))
-    known = _number(image, 0, 2) == spec.VENDOR_ID and vsec & 0xFFFF in (
+    known = _is_virtio(image) and vsec & 0xFFFF in (
         mmr_v1.VSEC_ID_LEGACY_MMR,
         mmr_v1.VSEC_ID_CONTROL,
     )

@@ -10,13 +10,14 @@ from types import MappingProxyType
 from virtio_mmr.config.device import BarKind, DeviceConfig, Space
 from virtio_mmr.config.errors import ConfigError
 from virtio_mmr.spec import configuration as spec
+from virtio_mmr.spec import sriov
 from virtio_mmr.spec.register import Register, read_only
 
 from .bars import bar_registers
 from .space import ConfigurationSpace, PlacedCapability
 
 #: Capabilities that an endpoint cannot do without.
-_MANDATORY = frozenset({"power", "express", "serial", "msix"})
+_MANDATORY = frozenset({"power", "express", "serial", "msix", "ari", "sriov"})
 
 #: Where a capability stands if it may choose. The gap from 0x54 is kept for the modern virtio structures.
 _HOMES: Mapping[str, int] = MappingProxyType(
@@ -32,9 +33,26 @@ _HOMES: Mapping[str, int] = MappingProxyType(
     }
 )
 
+#: The same in a physical function with virtual ones, and in a virtual function.
+_PHYSICAL_HOMES = MappingProxyType(
+    {**_HOMES, "ari": 0x148, "sriov": 0x160, "mmr_vsec": 0x1A0, "control": 0x1C0, "mmr_literal": 0x1E0}
+)
+_VIRTUAL_HOMES = MappingProxyType({**_HOMES, "ari": 0x100})
+
 #: What is placed first when room is scarce. The serial number opens the extended list, because Linux'
 #: vfio shows only a placeholder of a structure like "mmr_literal" if it comes first.
-_PRIORITY = ("power", "express", "msix", "serial", "mmr_vsec", "control", "mmr_literal", "mmr_classic")
+_PRIORITY = (
+    "power",
+    "express",
+    "msix",
+    "serial",
+    "ari",
+    "sriov",
+    "mmr_vsec",
+    "control",
+    "mmr_literal",
+    "mmr_classic",
+)
 
 _BUILDERS = MappingProxyType(
     {
@@ -85,7 +103,7 @@ def place(config: DeviceConfig, windows: Windows = FULL) -> ConfigurationSpace:
     lists: list[list[Placed]] = []
     for kind in spec.HEADER_SIZE:
         members = [capability for capability in wanted if capability.kind == kind]
-        placed, refused = _arrange(members, windows.of(kind))
+        placed, refused = _arrange(members, windows.of(kind), _homes(config))
         for name, why in refused:
             _check_may_be_left_out(config, name, why)
         left_out += refused
@@ -112,7 +130,19 @@ def place(config: DeviceConfig, windows: Windows = FULL) -> ConfigurationSpace:
     )
 
 
+def _homes(config: DeviceConfig) -> Mapping[str, int]:
+    if config.virtual:
+        return _VIRTUAL_HOMES
+    return _HOMES if config.vf is None else _PHYSICAL_HOMES
+
+
 def _header(config: DeviceConfig) -> tuple[Register, ...]:
+    if config.virtual:
+        return sriov.virtual_header(
+            revision=config.revision,
+            class_code=config.kind.class_code,
+            subsystem_id=config.kind.virtio_id,
+        )
     return spec.header(
         device_id=config.device_id,
         revision=config.revision,
@@ -126,11 +156,18 @@ def _header(config: DeviceConfig) -> tuple[Register, ...]:
 
 def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str, str]]]:
     """Every capability that the device should have, and what it cannot have with the reason."""
-    wanted = [
-        spec.power(),
-        spec.express(max_payload=config.datapath.max_payload),
-        spec.serial_number(config.serial),
-    ]
+    wanted = [spec.express(max_payload=config.datapath.max_payload, virtual=config.virtual)]
+    if config.virtual:
+        wanted.append(sriov.ari())
+    else:
+        wanted += [spec.power(), spec.serial_number(config.serial)]
+    if config.vf is not None:
+        virtual = config.vf.function
+        registers = bar_registers(virtual.bars, prefix="vf_")
+        wanted += [
+            sriov.ari(),
+            sriov.sriov(count=config.vf.count, device_id=virtual.device_id, bars=registers),
+        ]
     left_out: list[tuple[str, str]] = []
 
     msix = config.find(Space.MSIX)
@@ -162,11 +199,14 @@ def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str
 
 
 def _arrange(
-    members: Sequence[spec.Capability], window: tuple[int, int]
+    members: Sequence[spec.Capability], window: tuple[int, int], usual: Mapping[str, int]
 ) -> tuple[list[Placed], list[tuple[str, str]]]:
-    """Places the *members* of one list inside *window*; gives them in order of offset, and the refused."""
+    """Places the *members* of one list inside *window*; gives them in order of offset, and the refused.
+
+    *usual* is where each of them stands if it may choose.
+    """
     start, end = window
-    homes = [(capability, _HOMES[capability.name]) for capability in members]
+    homes = [(capability, usual[capability.name]) for capability in members]
     if all(start <= offset and offset + capability.size <= end for capability, offset in homes):
         return sorted(homes, key=lambda placed: placed[1]), []
 

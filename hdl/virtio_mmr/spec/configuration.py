@@ -125,16 +125,21 @@ def power() -> Capability:
     ))
 
 
-def express(*, max_payload: int) -> Capability:
-    """PCI Express endpoint, version 2; *max_payload* is the largest payload in bytes."""
+def express(*, max_payload: int, virtual: bool = False) -> Capability:
+    """PCI Express endpoint, version 2; *max_payload* is the largest payload in bytes.
+
+    In a *virtual* function only the reset can be written: for the rest it follows its physical function
+    (PCI Express Base 5.0, 9.3.5).
+    """
     clause = "PCI Express Base 5.0, 7.5.3"
     payload = (max_payload // 128).bit_length() - 1
     device = payload | 1 << 5 | 1 << 15 | 1 << 28
-    return Capability("express", "classic", ID_EXPRESS, 0x3C, (
-        read_only("express_flags", 0x02, 16, 0x0002, clause, "Version 2, endpoint."),
-        read_only("device_capabilities", 0x04, 32, device, clause,
-                  "Payload, extended tags, role-based error reporting, function level reset."),
-        Register(name="device_control", offset=0x08, width=16, access=Access.RW, reset=0x2810, clause=clause, fields=(
+    initiate_reset = Field(name="initiate_reset", lsb=15, width=1, access=Access.WO, view_of="control.initiate_reset",
+                           doc="Function level reset; reads zero.")
+    control: tuple[Field, ...] = (initiate_reset,)
+    link_control: tuple[Field, ...] = ()
+    if not virtual:
+        control = (
             _rw("correctable_enable", 0, "control.correctable_enable"),
             _rw("nonfatal_enable", 1, "control.nonfatal_enable"),
             _rw("fatal_enable", 2, "control.fatal_enable"),
@@ -144,9 +149,18 @@ def express(*, max_payload: int) -> Capability:
             _rw("extended_tag", 8, "control.extended_tag"),
             _rw("no_snoop", 11, "control.no_snoop", reset=1),
             _rw("max_read_request_size", 12, "control.max_read_request_size", 3, reset=2),
-            Field(name="initiate_reset", lsb=15, width=1, access=Access.WO, view_of="control.initiate_reset",
-                  doc="Function level reset; reads zero."),
-        )),
+            initiate_reset,
+        )
+        link_control = (
+            _rw("read_completion_boundary", 3, "control.read_completion_boundary"),
+            _rw("common_clock", 6, "control.common_clock"),
+        )
+    return Capability("express", "classic", ID_EXPRESS, 0x3C, (
+        read_only("express_flags", 0x02, 16, 0x0002, clause, "Version 2, endpoint."),
+        read_only("device_capabilities", 0x04, 32, device, clause,
+                  "Payload, extended tags, role-based error reporting, function level reset."),
+        Register(name="device_control", offset=0x08, width=16, access=Access.RW, reset=0 if virtual else 0x2810,
+                 clause=clause, fields=control),
         Register(name="device_status", offset=0x0A, width=16, access=Access.RW1C, clause=clause, fields=(
             _w1c("correctable_detected", 0, "event.correctable_detected"),
             _w1c("nonfatal_detected", 1, "event.nonfatal_detected"),
@@ -154,10 +168,7 @@ def express(*, max_payload: int) -> Capability:
             _w1c("unsupported_detected", 3, "event.unsupported_detected"),
         )),
         read_only("link_capabilities", 0x0C, 32, 0x0000_0011, clause, "2.5 GT/s, x1: the link belongs to the hard IP."),
-        Register(name="link_control", offset=0x10, width=16, access=Access.RW, clause=clause, fields=(
-            _rw("read_completion_boundary", 3, "control.read_completion_boundary"),
-            _rw("common_clock", 6, "control.common_clock"),
-        )),
+        Register(name="link_control", offset=0x10, width=16, access=Access.RW, clause=clause, fields=link_control),
         read_only("link_status", 0x12, 16, 0x0011, clause),
         read_only("device_capabilities_2", 0x24, 32, 0, clause),
         read_only("device_control_2", 0x28, 16, 0, clause),

@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from virtio_mmr.config.device import DeviceConfig
-from virtio_mmr.layout import place
+from virtio_mmr.layout import ConfigurationSpace
 from virtio_mmr.spec.configuration import SPACE_SIZE
 from virtio_mmr.spec.register import Register
+from virtio_mmr.spec.sriov import SUPPORTED_PAGE_SIZES, page_bytes
 
 #: Power states that a function has; others are not taken.
 D0, D3HOT = 0, 3
+
+#: Fields that do not take every value, or not always.
+_RULED = ("control.power_state", "control.num_vfs", "control.system_page_size", "control.ari_hierarchy")
 
 #: The data bits that byte enables select, by byte enables.
 LANES = tuple(sum(0xFF << 8 * lane for lane in range(4) if be >> lane & 1) for be in range(16))
@@ -49,18 +53,21 @@ def _bits_by_view(registers: tuple[Register, ...]) -> dict[str, Bits]:
 
 
 def _dwords(image: bytes) -> list[int]:
-    return [int.from_bytes(image[at:at + 4], "little") for at in range(0, SPACE_SIZE, 4)]
+    return list(struct.unpack(f"<{SPACE_SIZE // 4}I", image))
 
 
 class ConfigurationSpaceModel:
-    """4096 bytes with their write rules."""
+    """4096 bytes of the function *config* with their write rules; *layout* is what the placer makes of it."""
 
-    def __init__(self, config: DeviceConfig):
-        self.layout = place(config)
+    def __init__(self, config: DeviceConfig, layout: ConfigurationSpace):
+        self.layout = layout
         self._views = _bits_by_view(self.layout.registers)
         self._reset = _dwords(self.layout.reset_image())
         self._writable = _dwords(self.layout.write_mask())
         self._clearable = _dwords(self.layout.write_clear_mask())
+        self._virtual = config.vf
+        self._virtual_bars = [] if config.vf is None else [
+            self._views[f"control.vf_bar{bar.index}"] for bar in config.vf.function.bars]
         self.dwords = list(self._reset)
 
     def reset(self) -> None:
@@ -72,10 +79,13 @@ class ConfigurationSpaceModel:
         bits = self._views.get(view)
         return 0 if bits is None else (self.dwords[bits.dword] & bits.mask) >> bits.lsb
 
-    def base_address(self, index: int, wide: bool) -> int:
-        """Where BAR *index* stands; *wide*: it goes on in the next register."""
+    def base_address(self, index: int, wide: bool, prefix: str = "") -> int:
+        """Where BAR *index* stands; *wide*: it goes on in the next register.
+
+        With *prefix* "vf_" it is the first virtual function's.
+        """
         def part(register: int) -> int:
-            bits = self._views.get(f"control.bar{register}")
+            bits = self._views.get(f"control.{prefix}bar{register}")
             return 0 if bits is None else self.dwords[bits.dword] & bits.mask
 
         return part(index) | (part(index + 1) << 32 if wide else 0)
@@ -109,12 +119,31 @@ class ConfigurationSpaceModel:
             return True
 
         writable = self._writable[dword] & enabled
-        power = self._views["control.power_state"]
-        if power.dword == dword and (data & power.mask) >> power.lsb not in (D0, D3HOT):
-            writable &= ~power.mask
+        for view in _RULED:
+            bits = self._views.get(view)
+            if bits is not None and bits.dword == dword:
+                merged = self.dwords[dword] & ~enabled | data & enabled
+                if not self._takes(view, (merged & bits.mask) >> bits.lsb):
+                    writable &= ~bits.mask
         cleared = data & enabled & self._clearable[dword]
         self.dwords[dword] = (self.dwords[dword] & ~writable | data & writable) & ~cleared
+        # The lowest bits of a virtual function's base address are below the size of a page.
+        for bits in self._virtual_bars:
+            below_a_page = page_bytes(self.get("control.system_page_size")) - 1
+            self.dwords[bits.dword] &= ~(bits.mask & below_a_page)
         return False
+
+    def _takes(self, view: str, value: int) -> bool:
+        """Whether a field that is choosy takes *value* now."""
+        if view == "control.power_state":
+            return value in (D0, D3HOT)
+        if self.get("control.vf_enable"):
+            return False
+        if view == "control.num_vfs":
+            return self._virtual is not None and value <= self._virtual.count
+        if view == "control.system_page_size":
+            return value.bit_count() == 1 and value & SUPPORTED_PAGE_SIZES != 0
+        return True
 
     def image(self, live: Mapping[str, bool]) -> bytes:
         """All 4096 bytes as they read now."""

@@ -9,14 +9,16 @@ register windows in `virtio_mmr.spec`.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from virtio_mmr.config.device import BarKind, DeviceConfig
+from virtio_mmr.layout import ConfigurationSpace, place
+from virtio_mmr.spec.sriov import MOST_WITHOUT_ARI, page_bytes
 from virtio_mmr.spec.tlp import MESSAGE_VENDOR_1, MESSAGES_ACCEPTED, CompletionStatus
 
 from .configuration import D0, ConfigurationSpaceModel
-from .events import STREAMS, Event
+from .events import STREAMS, Event, ResetCause
 from .function import FunctionModel
 from .malformed import why_malformed
 from .tlp import (
@@ -70,35 +72,75 @@ class Shown(NamedTuple):
     window: Window
 
 
-class Decoded(NamedTuple):
-    """A BAR that is enabled now."""
+class Unit:
+    """A function with its configuration space and windows."""
 
+    def __init__(self, device: DeviceConfig, number: int, layout: ConfigurationSpace):
+        self.number = number
+        self.config = replace(device.of(number), config_image=device.image_of(number))
+        self.space = ConfigurationSpaceModel(self.config, layout)
+        self.function = FunctionModel(self.config, number, number << device.queue_bits)
+        self.windows = windows(self.function)
+        #: What each BAR shows, by its index.
+        self.regions = {
+            bar.index: tuple(
+                Shown(region.offset, region.end, self.windows[region.space]) for region in bar.regions)
+            for bar in self.config.bars
+        }
+
+    @property
+    def live(self) -> dict[str, bool]:
+        """Bits of configuration space that are not stored there."""
+        return {} if self.config.virtual else {"live.interrupt_status": self.function.interrupt_status}
+
+    def reset(self, cause: ResetCause) -> None:
+        """Everything but epoch and generation returns to its value after reset."""
+        self.space.reset()
+        self.function.function_level_reset(cause)
+
+
+class Decoded(NamedTuple):
+    """A BAR that is enabled now, with the function that it belongs to."""
+
+    unit: Unit
     base: int
     size: int
     io: bool
     regions: tuple[Shown, ...]
 
 
+class Aperture(NamedTuple):
+    """A BAR of all virtual functions that exist now: *size* bytes for each of them, one after the other."""
+
+    bar: int
+    base: int
+    size: int
+
+
 class EndpointModel:
-    """One function of a device with its configuration space, BARs and windows."""
+    """A device: its functions, each with configuration space, BARs and windows.
+
+    ``space``, ``function`` and ``windows`` are those of the physical function, number 0.
+    """
 
     def __init__(self, config: DeviceConfig):
         self.config = config
-        self.space = ConfigurationSpaceModel(config)
-        self.function = FunctionModel(config)
-        self.windows = windows(self.function)
+        layouts = [place(config), *([] if config.vf is None else [place(config.vf.function)] * config.vf.count)]
+        self.units = tuple(Unit(config, number, layout) for number, layout in enumerate(layouts))
+        self.physical = self.units[0]
+        self.space = self.physical.space
+        self.function = self.physical.function
+        self.windows = self.physical.windows
         self.counters = Counters()
         self.errors = Errors()
-        #: As captured from configuration writes.
+        #: As captured from configuration writes; with virtual functions there is no device number.
         self.bus, self.device = 0, 0
         self.max_payload = 128
+        #: Virtual functions that exist now; their numbers start at 1.
+        self.present = 0
         #: BARs that decode now, in order of precedence.
         self.bars: tuple[Decoded, ...] = ()
-        self._regions = {
-            bar.index: tuple(
-                Shown(region.offset, region.end, self.windows[region.space]) for region in bar.regions)
-            for bar in config.bars
-        }
+        self.apertures: tuple[Aperture, ...] = ()
         self._follow_configuration()
 
     # Configuration space, as the rest of the endpoint sees it
@@ -107,35 +149,70 @@ class EndpointModel:
         """Take over what a configuration write may have changed."""
         get = self.space.get
         self.max_payload = min(128 << get("control.max_payload_size"), self.config.datapath.max_payload)
-        control = self.function.control
-        control.bus_master = get("control.bus_master") != 0
-        control.d0 = get("control.power_state") == D0
-        self.function.set_msix_enabled(get("control.msix_enable") != 0)
+        awake = get("control.power_state") == D0
+        for unit in self.units:
+            control = unit.function.control
+            control.bus_master = unit.space.get("control.bus_master") != 0
+            control.d0 = awake
+            unit.function.set_msix_enabled(unit.space.get("control.msix_enable") != 0)
         self.bars = tuple(
-            Decoded(self.space.base_address(bar.index, bar.kind is BarKind.MEMORY64),
-                    bar.decoded_size, bar.kind is BarKind.IO, self._regions[bar.index])
+            Decoded(self.physical, self.space.base_address(bar.index, bar.kind is BarKind.MEMORY64),
+                    bar.decoded_size, bar.kind is BarKind.IO, self.physical.regions[bar.index])
             for bar in sorted(self.config.bars, key=lambda bar: bar.index)
-            if control.d0 and get("control.io_enable" if bar.kind is BarKind.IO else "control.memory_enable")
+            if awake and get("control.io_enable" if bar.kind is BarKind.IO else "control.memory_enable")
+        )
+        self._follow_virtual_functions()
+
+    def _follow_virtual_functions(self) -> None:
+        """Which virtual functions exist, and where their BARs stand."""
+        if self.config.vf is None:
+            return
+        get = self.space.get
+        before, self.present = self.present, get("control.num_vfs") if get("control.vf_enable") else 0
+        if not get("control.ari_hierarchy"):
+            self.present = min(self.present, MOST_WITHOUT_ARI)
+        for unit in self.units[self.present + 1:before + 1]:
+            unit.reset(ResetCause.VF_DISABLE)
+        page = page_bytes(get("control.system_page_size"))
+        decodes = get("control.vf_memory_enable") and self.function.control.d0
+        self.apertures = tuple(
+            Aperture(bar.index, self.space.base_address(bar.index, bar.kind is BarKind.MEMORY64, "vf_"),
+                     max(bar.decoded_size, page))
+            for bar in sorted(self.config.vf.function.bars, key=lambda bar: bar.index) if decodes
         )
 
-    @property
-    def completer(self) -> int:
+    def requester_id(self, unit: Unit) -> int:
         """Id of the function in its completions."""
-        return self.bus << 8 | self.device << 3 | self.function.number
+        return self.bus << 8 | self.device << 3 | unit.number
 
     def _decode(self, address: int, io: bool) -> Decoded | None:
-        """The BAR that claims *address*; the lowest index wins."""
+        """The BAR that claims *address*; the lowest index wins, the physical function's first."""
         for bar in self.bars:
             if bar.io == io and bar.base <= address < bar.base + bar.size:
                 return bar
+        for aperture in self.apertures:
+            number = (address - aperture.base) // aperture.size + 1
+            if not io and 1 <= number <= self.present:
+                unit = self.units[number]
+                return Decoded(unit, aperture.base + (number - 1) * aperture.size, aperture.size, False,
+                               unit.regions[aperture.bar])
         return None
+
+    def _target(self, request: ConfigRequest) -> Unit | None:
+        """The function that a configuration request names, if it exists."""
+        if request.type1:
+            return None
+        if self.config.vf is None:
+            return self.physical if request.function == 0 else None
+        number = request.device << 3 | request.function
+        return self.units[number] if number <= self.present else None
 
     # Errors
 
-    def _report(self, severity: str, *events: str) -> None:
-        """Set sticky bits in configuration space and give an error pulse."""
+    def _report(self, unit: Unit, severity: str, *events: str) -> None:
+        """Set sticky bits in a function's configuration space and give an error pulse."""
         for event in events:
-            self.space.set_event(f"event.{event}")
+            unit.space.set_event(f"event.{event}")
         setattr(self.errors, severity, getattr(self.errors, severity) + 1)
 
     def _count(self, counter: str) -> None:
@@ -143,45 +220,45 @@ class EndpointModel:
 
     def _unsupported_posted(self) -> list[list[int]]:
         self._count("unsupported")
-        self._report("nonfatal", "unsupported_detected", "nonfatal_detected")
+        self._report(self.physical, "nonfatal", "unsupported_detected", "nonfatal_detected")
         return []
 
     def _unsupported(self, request: Request) -> list[list[int]]:
-        """Completion "unsupported request" of a non-posted request."""
+        """Completion "unsupported request" of a non-posted request that no function serves."""
         self._count("unsupported")
-        self._report("correctable", "unsupported_detected", "correctable_detected")
-        return [self._refusal(request)]
+        self._report(self.physical, "correctable", "unsupported_detected", "correctable_detected")
+        return [self._refusal(request, self.physical)]
 
-    def _poisoned_posted(self) -> list[list[int]]:
+    def _poisoned_posted(self, unit: Unit) -> list[list[int]]:
         self._count("poisoned")
-        self._report("nonfatal", "detected_parity_error", "nonfatal_detected")
+        self._report(unit, "nonfatal", "detected_parity_error", "nonfatal_detected")
         return []
 
-    def _poisoned(self, request: Request) -> list[list[int]]:
+    def _poisoned(self, request: Request, unit: Unit) -> list[list[int]]:
         """A non-posted request with poisoned data is not applied."""
         self._count("poisoned")
-        self._report("correctable", "detected_parity_error", "unsupported_detected", "correctable_detected")
-        return [self._refusal(request)]
+        self._report(unit, "correctable", "detected_parity_error", "unsupported_detected", "correctable_detected")
+        return [self._refusal(request, unit)]
 
     # Completions
 
-    def _completion(self, request: Request, *, status: int = CompletionStatus.SUCCESSFUL,
+    def _completion(self, request: Request, unit: Unit, *, status: int = CompletionStatus.SUCCESSFUL,
                     payload: tuple[int, ...] = (), byte_count: int = 4, lower_address: int = 0,
                     locked: bool = False) -> list[int]:
         return build(Completion(
             requester=request.requester, tag=request.tag, traffic_class=request.traffic_class,
-            attributes=request.attributes, completer=self.completer, status=status, payload=payload,
+            attributes=request.attributes, completer=self.requester_id(unit), status=status, payload=payload,
             byte_count=byte_count, lower_address=lower_address, locked=locked))
 
-    def _refusal(self, request: Request) -> list[int]:
+    def _refusal(self, request: Request, unit: Unit) -> list[int]:
         """"Unsupported request", with the byte count that a successful memory read would have had."""
         if isinstance(request, MemoryRequest):
             first, last = enables(request)
             return self._completion(
-                request, status=CompletionStatus.UNSUPPORTED, locked=request.locked,
+                request, unit, status=CompletionStatus.UNSUPPORTED, locked=request.locked,
                 byte_count=byte_count(request.length, first, last),
                 lower_address=lower_address(request.address, first))
-        return self._completion(request, status=CompletionStatus.UNSUPPORTED)
+        return self._completion(request, unit, status=CompletionStatus.UNSUPPORTED)
 
     # Packets
 
@@ -189,7 +266,7 @@ class EndpointModel:
         """Take one packet; gives its completions in order, each a list of dwords."""
         if why_malformed(dwords, self.max_payload, self.config.datapath.check_byte_enables):
             self._count("malformed")
-            self._report("fatal", "fatal_detected")
+            self._report(self.physical, "fatal", "fatal_detected")
             return []
         packet = parse(dwords)
         match packet:
@@ -200,24 +277,25 @@ class EndpointModel:
             case IoRequest():
                 return self._io(packet)
             case AtomicRequest():
-                return self._poisoned(packet) if packet.poisoned else self._unsupported(packet)
+                return self._poisoned(packet, self.physical) if packet.poisoned else self._unsupported(packet)
             case Message():
                 return self._message(packet)
             case Completion():
                 self._count("unexpected")
-                self._report("correctable", "correctable_detected")
+                self._report(self.physical, "correctable", "correctable_detected")
                 return []
 
     def _message(self, message: Message) -> list[list[int]]:
         if message.payload is not None and message.poisoned:
-            return self._poisoned_posted()
+            return self._poisoned_posted(self.physical)
         if message.code == MESSAGE_VENDOR_1 or message.code in MESSAGES_ACCEPTED:
             return []
         return self._unsupported_posted()
 
     def _memory(self, request: MemoryRequest) -> list[list[int]]:
         if request.write and request.poisoned:
-            return self._poisoned_posted()
+            claimed = self._decode(request.address, io=False)
+            return self._poisoned_posted(self.physical if claimed is None else claimed.unit)
         refused = request.locked or (
             self.config.datapath.strict_64bit and request.wide and request.address >> 32 == 0)
         bar = None if refused else self._decode(request.address, io=False)
@@ -237,42 +315,39 @@ class EndpointModel:
             for index in range(request.length)
         ]
         return [
-            self._completion(request, payload=tuple(data[piece.start:piece.start + piece.length]),
+            self._completion(request, bar.unit, payload=tuple(data[piece.start:piece.start + piece.length]),
                              byte_count=piece.byte_count, lower_address=piece.lower_address)
             for piece in pieces(request.address, request.length, first, last)
         ]
 
     def _io(self, request: IoRequest) -> list[list[int]]:
         if request.write and request.poisoned:
-            return self._poisoned(request)
+            return self._poisoned(request, self.physical)
         bar = self._decode(request.address, io=True)
         if bar is None:
             return self._unsupported(request)
         if request.write:
             self._write(bar, request.address, request.data, request.first_be)
-            return [self._completion(request)]
-        return [self._completion(request, payload=(self._read(bar, request.address, request.first_be),))]
+            return [self._completion(request, bar.unit)]
+        return [self._completion(request, bar.unit, payload=(self._read(bar, request.address, request.first_be),))]
 
     def _configuration(self, request: ConfigRequest) -> list[list[int]]:
+        unit = self._target(request)
         if request.write and request.poisoned:
-            return self._poisoned(request)
-        if request.type1 or request.function != self.function.number:
+            return self._poisoned(request, self.physical if unit is None else unit)
+        if unit is None:
             return self._unsupported(request)
         if not request.write:
-            live = {"live.interrupt_status": self.function.interrupt_status}
-            data = self.space.read(request.offset, request.first_be, live)
-            return [self._completion(request, payload=(data,))]
+            data = unit.space.read(request.offset, request.first_be, unit.live)
+            return [self._completion(request, unit, payload=(data,))]
 
-        self.bus, self.device = request.bus, request.device
-        if self.space.write(request.offset, request.data, request.first_be):
-            self._function_level_reset()
+        self.bus = request.bus
+        if self.config.vf is None:
+            self.device = request.device
+        if unit.space.write(request.offset, request.data, request.first_be):
+            unit.reset(ResetCause.FLR)
         self._follow_configuration()
-        return [self._completion(request)]
-
-    def _function_level_reset(self) -> None:
-        """Everything but the captured bus and device number returns to its value after reset."""
-        self.space.reset()
-        self.function.function_level_reset()
+        return [self._completion(request, unit)]
 
     # One dword of a BAR
 
@@ -298,43 +373,47 @@ class EndpointModel:
 
     def interrupt_cause(self, function: int, epoch: int, queue: int, config_change: bool) -> None:
         """The device used a buffer of *queue*, or changed its configuration."""
-        if function == self.function.number:
-            self.function.interrupt_cause(epoch, config_change)
+        if function < len(self.units):
+            self.units[function].function.interrupt_cause(epoch, config_change)
 
     def fault(self, function: int, epoch: int, queue: int, cause: int) -> None:
         """The device cannot go on; *cause* is a bit of BADSTATE, 1 to 3."""
-        if function == self.function.number:
-            self.function.fault(epoch, cause)
+        if function < len(self.units):
+            self.units[function].function.fault(epoch, cause)
 
     def config_update(self, function: int, offset: int, data: int, strobe: int, last: bool) -> None:
         """One beat of a change of the device configuration; all beats are applied at the last."""
-        if function == self.function.number:
-            self.function.config_update(offset, data, strobe, last)
+        if function < len(self.units):
+            self.units[function].function.config_update(offset, data, strobe, last)
 
     def reset_done(self, function: int, epoch: int) -> None:
         """The back end has finished the reset of *epoch*."""
-        if function == self.function.number:
-            self.function.reset_done(epoch)
+        if function < len(self.units):
+            self.units[function].function.reset_done(epoch)
 
     def queue_quiet(self, function: int, queue: int) -> None:
         """Nothing waits for it yet: only the modern interface resets single queues."""
 
     def drain(self, accept: Collection[str] = STREAMS, limit: int | None = None) -> list[Event]:
-        """What the back end hears if it accepts the streams *accept*: at most *limit* events, in order."""
+        """What the back end hears if it accepts the streams *accept*: at most *limit* events.
+
+        They are in order for each function; which function goes first is not part of the contract.
+        """
         events: list[Event] = []
-        while limit is None or len(events) < limit:
-            event = self.function.take(accept)
-            if event is None:
-                break
-            events.append(event)
+        for unit in self.units:
+            while limit is None or len(events) < limit:
+                event = unit.function.take(accept)
+                if event is None:
+                    break
+                events.append(event)
         return events
 
     def state(self) -> dict[str, int | bytes]:
-        """Everything that can be observed from outside, without touching any of it."""
-        live = {"live.interrupt_status": self.function.interrupt_status}
-        return {
-            **self.function.state(),
-            "configuration": self.space.image(live),
+        """Everything that can be observed from outside, without touching any of it.
+
+        What belongs to a virtual function has its number before the name.
+        """
+        found: dict[str, int | bytes] = {
             "bus": self.bus,
             "device": self.device,
             "count_malformed": self.counters.malformed,
@@ -346,3 +425,8 @@ class EndpointModel:
             "error_nonfatal": self.errors.nonfatal,
             "error_fatal": self.errors.fatal,
         }
+        for unit in self.units:
+            prefix = f"{unit.number}." if unit.number else ""
+            found[f"{prefix}configuration"] = unit.space.image(unit.live)
+            found.update({prefix + name: value for name, value in unit.function.state().items()})
+        return found

@@ -119,11 +119,12 @@ class Hypervisor:
 
 
 class FunctionModel:
-    """Function 0 of a device."""
+    """One function of a device; *first_row* is the flat index of its queue 0."""
 
-    def __init__(self, config: DeviceConfig, number: int = 0):
+    def __init__(self, config: DeviceConfig, number: int = 0, first_row: int = 0):
         self.config = config
         self.number = number
+        self._first_row = first_row
         self.owners = owners(config.kind)
         self.control = Control()
         self.fence = Fence()
@@ -264,7 +265,7 @@ class FunctionModel:
 
     def _row(self, queue: int) -> int:
         """Index of a queue among the queues of all functions."""
-        return self.number * len(self.queues) + queue
+        return self._first_row + queue
 
     def _changed(self) -> None:
         self.generation = (self.generation + 1) & 0xFFFF_FFFF
@@ -288,12 +289,12 @@ class FunctionModel:
         self._reset_driver()
         self.fence.start(ResetCause.STATUS)
 
-    def function_level_reset(self) -> None:
+    def function_level_reset(self, cause: ResetCause = ResetCause.FLR) -> None:
         """Everything but the epoch and the generation returns to its value after reset."""
         self._take_reset_values()
         self.control = Control()
         self._changed()
-        self.fence.start(ResetCause.FLR)
+        self.fence.start(cause)
 
     # What the back end does
 
