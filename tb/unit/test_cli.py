@@ -23,7 +23,9 @@ OUTPUTS = [
     "interface.json",
     "manifest.json",
     "registers.md",
+    "virtio_mmr.core",
     "virtio_mmr.h",
+    "virtio_mmr.rdl",
     "virtio_mmr.v",
     "virtio_mmr.vlt",
     "virtio_mmr_template.v",
@@ -244,6 +246,26 @@ def test_generate_over_a_file_ends_with_2(vmmr, shell, tmp_path):
     code, _, err = vmmr("generate", NET, "-o", tmp_path / "out")
     assert code == 2
     assert err == f"vmmr: {tmp_path / 'out'}: File exists\n"
+
+
+def test_docs_writes_pages_and_pictures(vmmr, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.docs, "pages", lambda config, space: {"index.md": "# é\n", "pictures/a.svg": "<svg/>\n"})
+    folder = Path("build/net/docs")
+    assert vmmr("docs", NET) == (0, f"        5  {folder}/index.md\n        7  {folder}/pictures/a.svg\n", "")
+    assert (folder / "pictures" / "a.svg").read_text() == "<svg/>\n"
+    code, out, _ = vmmr("docs", NET, "-o", "out", "--json")
+    assert code == 0
+    assert json.loads(out) == {"ok": True, "folder": "out", "files": {"index.md": 5, "pictures/a.svg": 7}}
+
+
+def test_docs_without_wavedrom_says_what_is_missing(vmmr, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wavedrom.bitfield", None)
+    monkeypatch.setitem(sys.modules, "wavedrom", None)
+    code, out, err = vmmr("docs", NET, "-o", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "pip install 'virtio-mmr[docs]'" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_inspect_draws_bars_and_capabilities(vmmr):

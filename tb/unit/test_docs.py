@@ -43,6 +43,9 @@ EXEMPT = {
     "vmmr doctor": "depends on the machine",
 }
 
+if importlib.util.find_spec("wavedrom") is None and not toolchain.in_ci():
+    EXEMPT["vmmr docs"] = "needs the Python package wavedrom"
+
 _BLOCK = re.compile(
     r"(?:^<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 

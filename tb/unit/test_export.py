@@ -146,6 +146,14 @@ def test_json_has_every_window_of_every_bar(device):
     ]
 
 
+def test_json_has_the_reset_values_of_the_device():
+    config = load(EXAMPLES / "net.toml")
+    described = json.loads(device_json(config, place(config)))
+    (window,) = [window for window in described["windows"] if window["name"] == "legacy"]
+    resets = {register["name"]: register["reset"] for register in window["registers"]}
+    assert (resets["device_features"], resets["queue_size"]) == (1 << 5 | 1 << 16 | 1 << 27, 128)
+
+
 def test_dump_is_read_back(device):
     image = device[1].reset_image()
     assert parse(dump(image)) == image
@@ -231,11 +239,12 @@ SCRIPT = """
 import sys
 from virtio_mmr.config import load
 from virtio_mmr.layout import place
-from virtio_mmr.export import c_header, device_file, json_map, lspci_dump, markdown
+from virtio_mmr.export import c_header, device_file, fusesoc, json_map, lspci_dump, markdown, system_rdl
 config = load(sys.argv[1])
 space = place(config)
 print(c_header.c_header(config, space), json_map.device_json(config, space), markdown.register_pages(config, space))
 print(lspci_dump.dump(space.reset_image()), device_file.completed(config))
+print(system_rdl.system_rdl(config, space), fusesoc.core_file(config))
 """
 
 

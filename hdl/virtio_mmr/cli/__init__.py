@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import virtio_mmr
 from virtio_mmr.config.errors import ConfigError, UnreadableError, spell
 
-from . import area, bench, check, differ, doctor, fuzz, generate, inspect, new, regs, test, testplan
+from . import area, bench, check, differ, docs, doctor, fuzz, generate, inspect, new, regs, test, testplan
 
 #: Verbs in the order in which ``vmmr --help`` shows them.
-VERBS = (new, check, generate, inspect, regs, test, testplan, differ, fuzz, bench, area, doctor)
+VERBS = (new, check, generate, docs, inspect, regs, test, testplan, differ, fuzz, bench, area, doctor)
 
 WRONG, USAGE = 1, 2
 

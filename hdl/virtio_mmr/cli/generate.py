@@ -8,15 +8,17 @@ from pathlib import Path
 
 from virtio_mmr.config import DeviceConfig, load
 from virtio_mmr.export.c_header import c_header
+from virtio_mmr.export.fusesoc import core_file
 from virtio_mmr.export.json_map import device_json
 from virtio_mmr.export.lint import lint_configuration
 from virtio_mmr.export.lspci_dump import dump
 from virtio_mmr.export.manifest import manifest
 from virtio_mmr.export.markdown import register_pages
+from virtio_mmr.export.system_rdl import system_rdl
 from virtio_mmr.export.template import instance_template
 from virtio_mmr.layout import place
 
-from .output import Subparsers, add_verb, print_json, progress
+from .output import Subparsers, add_verb, progress, write_files
 
 
 def add(subparsers: Subparsers) -> None:
@@ -43,16 +45,7 @@ def run(args: argparse.Namespace) -> int:
             f"vmmr: Verilog needs the Python package {error.name}; pip install 'virtio-mmr[verilog]'", file=sys.stderr
         )
         return 2
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    if args.json:
-        print_json(
-            {"ok": True, "folder": str(folder), "files": {name: len(text.encode()) for name, text in files.items()}}
-        )
-    else:
-        for name, text in files.items():
-            print(f"{len(text.encode()):>9}  {folder / name}")
+    write_files(folder, files, args.json)
     return 0
 
 
@@ -67,8 +60,10 @@ def outputs(config: DeviceConfig) -> Mapping[str, str]:
         "virtio_mmr.v": generated.verilog,
         "virtio_mmr_template.v": instance_template(generated.interface),
         "virtio_mmr.vlt": lint_configuration(),
+        "virtio_mmr.core": core_file(config),
         "interface.json": json.dumps(generated.interface, indent=2) + "\n",
         "virtio_mmr.h": c_header(config, space),
+        "virtio_mmr.rdl": system_rdl(config, space),
         "registers.md": register_pages(config, space),
         "config_space.txt": dump(space.reset_image()),
         "device.json": device_json(config, space),

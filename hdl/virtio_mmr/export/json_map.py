@@ -7,8 +7,9 @@ from virtio_mmr.layout import ConfigurationSpace, place
 from virtio_mmr.layout.space import reset_value
 from virtio_mmr.spec import legacy
 from virtio_mmr.spec.device_types import ConfigField
-from virtio_mmr.spec.register import Register, RegisterTable
+from virtio_mmr.spec.register import Register
 
+from .resets import device_reset, field_reset
 from .windows import device_features, windows
 
 #: Version of this layout; counts up when a key changes its meaning or goes.
@@ -53,7 +54,7 @@ def device_map(config: DeviceConfig, space: ConfigurationSpace) -> dict[str, obj
                 "bar": window.bar.index,
                 "offset": window.region.offset,
                 "size": window.region.size,
-                "registers": table_map(window.table) if window.table else [],
+                "registers": [register_map(register, config) for register in window.table or ()],
             }
             for window in windows(config)
         ],
@@ -86,7 +87,7 @@ def device_map(config: DeviceConfig, space: ConfigurationSpace) -> dict[str, obj
             for capability in space.capabilities
         ],
         "left_out": [{"name": name, "why": why} for name, why in space.left_out],
-        "configuration": [register_map(register) for register in space.registers],
+        "configuration": [register_map(register, config) for register in space.registers],
     }
 
 
@@ -106,19 +107,14 @@ def device_json(config: DeviceConfig, space: ConfigurationSpace) -> str:
     return json.dumps(device_map(config, space), indent=2) + "\n"
 
 
-def table_map(table: RegisterTable) -> list[dict[str, object]]:
-    """The registers of a window."""
-    return [register_map(register) for register in table]
-
-
-def register_map(register: Register) -> dict[str, object]:
-    """One register; keys that say nothing are left out."""
+def register_map(register: Register, config: DeviceConfig | None = None) -> dict[str, object]:
+    """One register; keys that say nothing are left out. Resets are those of *config*'s device, if it is given."""
     described: dict[str, object] = {
         "name": register.name,
         "offset": register.offset,
         "width": register.width,
         "access": register.access.value,
-        "reset": reset_value(register),
+        "reset": reset_value(register) if config is None else device_reset(config, register),
         "present": register.present.value,
         "banked_by": register.banked_by,
         "effect": register.effect.value if register.effect else None,
@@ -132,7 +128,7 @@ def register_map(register: Register) -> dict[str, object]:
                 "lsb": part.lsb,
                 "width": part.width,
                 "access": part.access.value,
-                "reset": part.reset,
+                "reset": part.reset if config is None else field_reset(config, part),
                 "doc": part.doc,
             }
             for part in register.fields
