@@ -109,6 +109,18 @@ def test_pages_and_pictures_belong_together(device, pages):
     assert linked == files.keys() - {"index.md"}
 
 
+def test_virtual_functions_have_pages_of_their_own(pages):
+    config = loads('[device]\nkind = "net"\n[vf]\ncount = 8\nqueues = [16, 16]\n')
+    files = pages(config, place(config))
+    assert "[virtual functions](virtual-function/index.md)" in files["index.md"]
+    assert "## sriov" in files["configuration-space.md"]
+    assert "BAR 2, 0x1000 bytes from 0x0." in files["virtual-function/legacy.md"]
+    assert "| 0x0010, by build |" in files["virtual-function/legacy.md"]
+    virtual = config.of(1)
+    assert {path.removeprefix("virtual-function/"): text for path, text in files.items() if path.startswith("virt")
+            } == pages(virtual, place(virtual))
+
+
 def test_page_of_a_window_says_where_it_stands(pages):
     config = load(EXAMPLES / "net.toml")
     files = pages(config, place(config))

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from virtio_mmr.config import load
+from virtio_mmr.config import load, loads
 from virtio_mmr.export.fusesoc import core_file, core_name
 from virtio_mmr.export.lint import lint_configuration
 from virtio_mmr.export.system_rdl import system_rdl
@@ -86,6 +86,18 @@ def test_windows_in_systemrdl_stand_where_the_device_has_them(device, tmp_path):
         placed = {region.space.value: region.offset for region in bar.regions}
         assert found.items() <= placed.items()
         assert {"legacy", "control", "isr", "msix"} & placed.keys() <= found.keys()
+
+
+def test_virtual_functions_in_systemrdl_have_spaces_of_their_own(tmp_path):
+    config = loads('[device]\nkind = "net"\n[vf]\ncount = 8\nqueues = [16, 16]\n')
+    root = elaborated(system_rdl(config, place(config)), tmp_path)
+    assert [node.inst_name for node in root.children()] == [
+        "bar0", "configuration_space", "vf_bar2", "vf_configuration_space"]
+    for path, size in (("bar0", 128), ("vf_bar2", 16)):
+        (part,) = root.find_by_path(f"{path}.legacy.queue_size").fields()
+        assert part.get_property("reset") == size
+    (part,) = root.find_by_path("vf_configuration_space.vendor_id").fields()
+    assert part.get_property("reset") == 0xFFFF
 
 
 @pytest.mark.parametrize("enabled", [False, True])
