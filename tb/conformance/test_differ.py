@@ -1,13 +1,12 @@
 """The legacy window against QEMU's: random accesses agree, and faults are found and reported."""
 
-import argparse
 import json
 import random
 import re
 from dataclasses import replace
 
 import pytest
-from virtio_mmr.cli import differ as verb
+from virtio_mmr import cli
 from virtio_mmr_sim import toolchain
 from virtio_mmr_sim.oracle import differ, differences
 from virtio_mmr_sim.oracle.qtest import Access, QtestDevice
@@ -178,10 +177,7 @@ def test_a_target_that_breaks_down_is_reported_with_the_seed():
 # The verb
 
 def call(*arguments):
-    parser = argparse.ArgumentParser()
-    verb.add(parser.add_subparsers())
-    args = parser.parse_args(["differ", *arguments])
-    return args.run(args)
+    return cli.main(["differ", *arguments])
 
 
 def test_the_verb_prints_what_was_met(capsys):

@@ -152,9 +152,9 @@ def test_new_in_json(vmmr):
     assert loads(json.loads(out)["text"]).kind.name == "rng"
 
 
-def test_new_into_a_folder_that_is_not_there_ends_with_2(vmmr, tmp_path):
+def test_new_makes_the_folder(vmmr, tmp_path):
     path = tmp_path / "missing" / "mine.toml"
-    assert vmmr("new", "net", "-o", path) == (2, "", f"vmmr: {path}: No such file or directory\n")
+    assert vmmr("new", "net", "-o", path) == (0, f"wrote {path}; next: vmmr check {path}\n", "")
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
@@ -245,7 +245,12 @@ def test_generate_over_a_file_ends_with_2(vmmr, shell, tmp_path):
     (tmp_path / "out").write_text("")
     code, _, err = vmmr("generate", NET, "-o", tmp_path / "out")
     assert code == 2
-    assert err == f"vmmr: {tmp_path / 'out'}: File exists\n"
+    path = tmp_path / "out" / "virtio_mmr.v"
+    assert err == f"vmmr: {path}: cannot be written (File exists); name another place with -o\n"
+    code, out, err = vmmr("generate", NET, "-o", tmp_path / "out", "--json")
+    assert (code, err) == (2, "")
+    assert json.loads(out) == {
+        "ok": False, "error": f"{path}: cannot be written (File exists); name another place with -o"}
 
 
 def test_docs_writes_pages_and_pictures(vmmr, tmp_path, monkeypatch):
@@ -284,6 +289,21 @@ def test_inspect_of_a_dump_draws_the_same_capabilities(vmmr, tmp_path):
         drawn.split("\n", 2)[2]
         == vmmr("inspect", NET)[1].partition("Capabilities")[1] + vmmr("inspect", NET)[1].partition("Capabilities")[2]
     )
+
+
+def test_inspect_of_a_dump_without_a_whole_header_ends_with_1(vmmr, tmp_path):
+    path = tmp_path / "short.txt"
+    path.write_text("00: f4 1a 00 00\n")
+    code, out, err = vmmr("inspect", path)
+    assert (code, out) == (1, "")
+    assert ": 4 bytes, and the header alone has 64; write the dump with `lspci -xxxx`;" in err
+
+
+def test_inspect_takes_a_function_of_a_device_file_alone(vmmr, tmp_path):
+    path = tmp_path / "dump.txt"
+    path.write_text(dump(place(load(NET)).reset_image()))
+    assert vmmr("inspect", path, "--function", "1") == (
+        2, "", "vmmr: --function 1: a dump or a slot is one function; give a device file\n")
 
 
 def test_inspect_in_json(vmmr):
@@ -429,6 +449,43 @@ def test_regs_in_json(vmmr):
 )
 def test_regs_without_such_a_register_ends_with_2(vmmr, name, hint):
     assert vmmr("regs", name) == (2, "", f"vmmr: no register '{name}'; {hint}\n")
+
+
+def test_statement_that_is_not_in_the_plan_ends_with_2(vmmr):
+    code, out, err = vmmr("testplan", "LEG-16", "XXX-1")
+    assert (code, out) == (2, "")
+    assert err.startswith("vmmr: no statement is called XXX-1; groups: MMR, LEG, ")
+    assert json.loads(vmmr("testplan", "XXX-1", "--json")[1])["ok"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fuzz", "--tlps", "0"], "'0': a whole number from 1 up is needed"),
+        (["differ", "--accesses", "many"], "'many': a whole number from 1 up is needed"),
+        (["area", "--seeds", "-1"], "'-1': a whole number from 1 up is needed"),
+        (["area", "--target", "fast"], "'fast': a clock of 1 to 1000 MHz is needed"),
+        (["test", NET, "-j", "0"], "'0': a whole number from 1 up is needed"),
+    ],
+)
+def test_number_that_makes_no_sense_ends_with_2(vmmr, arguments, message):
+    code, out, err = vmmr(*arguments)
+    assert (code, out) == (2, "")
+    assert err.endswith(f": {message}\n")
+
+
+@pytest.mark.parametrize("verb", ["fuzz", "bench", "area"])
+def test_missing_tool_ends_with_2(vmmr, monkeypatch, verb):
+    from virtio_mmr_sim import toolchain
+
+    def missing(*names):
+        raise toolchain.ToolMissing("nothing was found")
+
+    for name in ("require", "verilator"):
+        monkeypatch.setattr(toolchain, name, missing)
+    monkeypatch.setenv(toolchain.FOLDER_VARIABLE, "/nowhere")
+    assert vmmr(verb) == (2, "", "vmmr: nothing was found\n")
+    assert json.loads(vmmr(verb, "--json")[1]) == {"ok": False, "error": "nothing was found"}
 
 
 def test_doctor_lists_tools(vmmr):

@@ -4,6 +4,7 @@ Blocks marked ``console`` are run page by page, in order, in a folder of the pag
 stands for anything. A block behind ``<!-- file: NAME -->`` is written as that file first.
 """
 
+import argparse
 import contextlib
 import doctest
 import importlib.util
@@ -230,6 +231,20 @@ def test_every_verb_has_a_section():
     guide = PAGES["docs/user-guide.md"].read_text(encoding="utf-8")
     verbs = [verb.__name__.rpartition(".")[2] for verb in cli.VERBS]
     assert re.findall(r"(?m)^### `vmmr (\w+)`$", guide) == verbs
+
+
+@pytest.mark.parametrize("verb", cli.VERBS, ids=lambda verb: verb.__name__.rpartition(".")[2])
+def test_every_option_is_described_in_the_section_of_its_verb(verb):
+    guide = PAGES["docs/user-guide.md"].read_text(encoding="utf-8")
+    name = verb.__name__.rpartition(".")[2]
+    section = guide.partition(f"### `vmmr {name}`\n")[2].partition("\n### ")[0]
+    parser = argparse.ArgumentParser()
+    subparsers = parser.add_subparsers()
+    verb.add(subparsers)
+    for action in subparsers.choices[name]._actions:
+        if action.option_strings and action.dest not in ("help", "json"):
+            assert any(re.search(rf"(?<![\w-]){option}(?![\w-])", section) for option in action.option_strings), (
+                action.option_strings)
 
 
 def test_python_of_the_integration_guide_runs():

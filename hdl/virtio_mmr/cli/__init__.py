@@ -15,6 +15,7 @@ import virtio_mmr
 from virtio_mmr.config.errors import ConfigError, UnreadableError, spell
 
 from . import area, bench, check, differ, docs, doctor, fuzz, generate, inspect, new, regs, test, testplan
+from .output import Refused
 
 #: Verbs in the order in which ``vmmr --help`` shows them.
 VERBS = (new, check, generate, docs, inspect, regs, test, testplan, differ, fuzz, bench, area, doctor)
@@ -33,6 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except ConfigError as error:
         return _refuse(args, error)
+    except Refused as refused:
+        if getattr(args, "json", False):
+            print(json.dumps({"ok": False, "error": str(refused)}, indent=2))
+        else:
+            print(f"vmmr: {refused}", file=sys.stderr)
+        return USAGE
     except BrokenPipeError:
         # The reader has gone, as `vmmr regs | head` does; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

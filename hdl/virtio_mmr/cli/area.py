@@ -7,7 +7,7 @@ from pathlib import Path
 import virtio_mmr
 from virtio_mmr.config import load
 
-from .output import Subparsers, add_verb, print_json, progress
+from .output import Refused, Subparsers, add_verb, count, print_json, progress
 
 
 def add(subparsers: Subparsers) -> None:
@@ -16,7 +16,7 @@ def add(subparsers: Subparsers) -> None:
         subparsers, "area", run, "measure size and clock with yosys and nextpnr", "vmmr area examples/area-mmr.toml"
     )
     parser.add_argument("file", nargs="*", type=Path, help="device files (default: all examples, area-mmr first)")
-    parser.add_argument("--seeds", type=_positive, default=3, metavar="N", help="place and route runs (default: 3)")
+    parser.add_argument("--seeds", type=count, default=3, metavar="N", help="place and route runs (default: 3)")
     parser.add_argument(
         "--target", type=_rate, metavar="MHZ", help="map for size where this clock allows it (default: for delay)"
     )
@@ -26,18 +26,16 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measures and prints; 1 if a tool is missing or refuses the design."""
+    """Measures and prints; 1 if a tool refuses the design, 2 if one is missing."""
     try:
         from virtio_mmr_sim import design, toolchain
         from virtio_mmr_sim.area import blocks, harness, report
         from virtio_mmr_sim.area import run as tools
     except ImportError as error:
-        print(f"vmmr: area needs the Python package {error.name}; pip install 'virtio-mmr[area]'", file=sys.stderr)
-        return 2
+        raise Refused(f"area needs the Python package {error.name}; pip install 'virtio-mmr[area]'") from None
     files = args.file or examples()
     if not files:
-        print("vmmr: no examples are installed; name a device file", file=sys.stderr)
-        return 2
+        raise Refused("no examples are installed; name a device file")
     devices = []
     try:
         versions = [f"{tool.name} {tool.version}" for tool in map(toolchain.require, ("yosys", "nextpnr-ecp5"))]
@@ -57,8 +55,13 @@ def run(args: argparse.Namespace) -> int:
                 parts = blocks.blocks(tools.netlist(verilog, top, args.target), tools.hierarchy(verilog, top), top)
             width = made.config.datapath.width
             devices.append(report.Measured(file.stem, width, area, clock, tuple(families), tuple(parts)))
-    except (tools.AreaError, toolchain.ToolMissing) as error:
-        print(f"vmmr area: {error}", file=sys.stderr)
+    except toolchain.ToolMissing as missing:
+        raise Refused(str(missing)) from None
+    except tools.AreaError as error:
+        if args.json:
+            print_json({"ok": False, "error": str(error)})
+        else:
+            print(f"vmmr area: {error}", file=sys.stderr)
         return 1
     if args.json:
         print_json(report.as_json(devices, args.target))
@@ -76,14 +79,10 @@ def examples() -> list[Path]:
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
     if not 1 <= rate <= 1000:
-        raise argparse.ArgumentTypeError("a clock of 1 to 1000 MHz is needed")
+        raise argparse.ArgumentTypeError(f"{text!r}: a clock of 1 to 1000 MHz is needed")
     return rate
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least one run is needed")
-    return number

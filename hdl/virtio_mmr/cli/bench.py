@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from .output import Subparsers, add_verb, print_json, progress
+from .output import Refused, Subparsers, add_verb, print_json, progress
 
 
 def add(subparsers: Subparsers) -> None:
@@ -16,7 +16,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measures and prints; 1 if the device gave a wrong answer or could not be built."""
+    """Measures and prints; 1 if the device gave a wrong answer or could not be built, 2 without the tools."""
     from virtio_mmr_sim import toolchain
     from virtio_mmr_sim.native import bench
     from virtio_mmr_sim.native.build import BuildError
@@ -29,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
             for clock, speed in bench.measure([width]):
                 clocks.append(clock)
                 speeds.append(speed)
-    except (bench.BenchError, NativeError, BuildError, toolchain.ToolMissing) as error:
+    except toolchain.ToolMissing as missing:
+        raise Refused(str(missing)) from None
+    except (bench.BenchError, NativeError, BuildError) as error:
         if args.json:
             print_json({"ok": False, "error": str(error)})
         else:

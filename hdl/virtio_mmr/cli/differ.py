@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from .output import Subparsers, add_verb, print_json, progress
+from .output import Refused, Subparsers, add_verb, count, print_json, progress
 
 
 def add(subparsers: Subparsers) -> None:
@@ -14,17 +14,10 @@ def add(subparsers: Subparsers) -> None:
         "vmmr differ --device net --accesses 100000 --seed 1 --target rtl",
     )
     parser.add_argument("--device", choices=("net", "blk", "rng"), default="net", help="default: net")
-    parser.add_argument("--accesses", type=_count, default=10_000, metavar="N", help="default: 10000")
+    parser.add_argument("--accesses", type=count, default=10_000, metavar="N", help="default: 10000")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="default: 1")
     parser.add_argument("--target", choices=("model", "rtl"), default="model",
                         help="golden model (default), or the generated design, simulated")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least one access is needed")
-    return number
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,8 +37,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"vmmr differ: {error}", file=sys.stderr)
         return 1
     except (toolchain.ToolMissing, qtest.QtestError) as error:
-        print(f"vmmr differ: {error}", file=sys.stderr)
-        return 2
+        raise Refused(str(error)) from None
     met = [(name, outcome.met[name]) for name in differences.BY_NAME if outcome.met[name]]
     if args.json:
         print_json(_json(outcome, met))
@@ -53,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"{outcome.device}: {outcome.accesses} accesses to QEMU {outcome.qemu} and to the {outcome.target} agree, "
           f"seed {outcome.seed}; the whole state was compared {outcome.whole_state} times")
     print("allowed differences that were met:")
-    for name, count in met:
-        print(f"{count:8}  {name}: {differences.BY_NAME[name].applies}")
+    for name, times in met:
+        print(f"{times:8}  {name}: {differences.BY_NAME[name].applies}")
     progress(f"{outcome.accesses / outcome.seconds:.0f} accesses a second")
     return 0
 

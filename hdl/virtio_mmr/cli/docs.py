@@ -1,14 +1,13 @@
 """``vmmr docs``: register pages with pictures."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from virtio_mmr.config import load
 from virtio_mmr.export.pages import pages
 from virtio_mmr.layout import place
 
-from .output import Subparsers, add_verb, write_files
+from .output import Refused, Subparsers, add_verb, write_files
 
 
 def add(subparsers: Subparsers) -> None:
@@ -32,7 +31,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         files = pages(config, place(config))
     except ImportError as error:
-        print(f"vmmr: pictures need the Python package {error.name}; pip install 'virtio-mmr[docs]'", file=sys.stderr)
-        return 2
+        raise Refused(f"pictures need the Python package {error.name}; pip install 'virtio-mmr[docs]'") from None
     write_files(args.output or Path("build") / args.file.stem / "docs", files, args.json)
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from virtio_mmr.config import load, loads
 
-from .output import Subparsers, add_verb, print_json, progress
+from .output import Refused, Subparsers, add_verb, count, print_json, progress
 
 if TYPE_CHECKING:
     from virtio_mmr_sim.native.fuzz import Statistics
@@ -24,16 +24,9 @@ def add(subparsers: Subparsers) -> None:
         "vmmr fuzz examples/net.toml --tlps 100000 --seed 7",
     )
     parser.add_argument("file", type=Path, nargs="?", help="device file (default: the default network device)")
-    parser.add_argument("--tlps", type=_positive, default=20_000, metavar="N", help="packets (default: 20000)")
+    parser.add_argument("--tlps", type=count, default=20_000, metavar="N", help="packets (default: 20000)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of all randomness (default: 1)")
     parser.add_argument("--waves", type=Path, metavar="FILE", help="write waves (VCD); for short runs")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
             )
     except fuzz.Mismatch as mismatch:
         return _wrong(args, str(mismatch))
-    except (NativeError, BuildError, toolchain.ToolMissing) as error:
+    except toolchain.ToolMissing as missing:
+        raise Refused(str(missing)) from None
+    except (NativeError, BuildError) as error:
         return _wrong(args, str(error))
     if args.json:
         print_json({"ok": True, **asdict(statistics)})

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from virtio_mmr.export.system_rdl import system_rdl
 from virtio_mmr.export.template import instance_template
 from virtio_mmr.layout import place
 
-from .output import Subparsers, add_verb, progress, write_files
+from .output import Refused, Subparsers, add_verb, progress, write_files
 
 
 def add(subparsers: Subparsers) -> None:
@@ -41,10 +40,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         files = outputs(config)
     except ImportError as error:
-        print(
-            f"vmmr: Verilog needs the Python package {error.name}; pip install 'virtio-mmr[verilog]'", file=sys.stderr
-        )
-        return 2
+        raise Refused(f"Verilog needs the Python package {error.name}; pip install 'virtio-mmr[verilog]'") from None
     write_files(folder, files, args.json)
     return 0
 

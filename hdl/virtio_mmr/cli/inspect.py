@@ -14,7 +14,7 @@ from virtio_mmr.layout import ConfigurationSpace, place
 from virtio_mmr.layout.decode import listed_capabilities
 from virtio_mmr.spec.configuration import SPACE_SIZE
 
-from .output import Subparsers, add_verb, print_json
+from .output import Refused, Subparsers, add_verb, print_json
 
 _SLOT = re.compile(r"([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
 
@@ -58,6 +58,8 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints one view of the space; with --diff the exit code is 1 if the two differ."""
+    if args.function and not any(str(name).endswith(".toml") for name in (args.source, args.diff)):
+        raise Refused(f"--function {args.function}: a dump or a slot is one function; give a device file")
     source = read(args.source, args.function)
     if args.diff is not None:
         return _diff(source, read(args.diff, args.function), args.json or args.format == "json")

@@ -1,14 +1,13 @@
 """``vmmr new``: a first device file."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from virtio_mmr.config.device import Identity
 from virtio_mmr.export.new_device import new_device
 from virtio_mmr.spec.device_types import DEVICE_TYPES
 
-from .output import Subparsers, add_verb, print_json
+from .output import Refused, Subparsers, add_verb, print_json, write
 
 
 def add(subparsers: Subparsers) -> None:
@@ -36,9 +35,8 @@ def run(args: argparse.Namespace) -> int:
             print(text, end="")
         return 0
     if args.output.exists() and not args.force:
-        print(f"vmmr: {args.output} is there already; give another name, or --force", file=sys.stderr)
-        return 2
-    args.output.write_text(text, encoding="utf-8")
+        raise Refused(f"{args.output} is there already; give another name, or --force")
+    write(args.output, text)
     if args.json:
         print_json({"ok": True, "file": str(args.output)})
     else:

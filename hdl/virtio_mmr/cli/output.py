@@ -13,6 +13,10 @@ else:
     Subparsers = Any
 
 
+class Refused(Exception):
+    """The question cannot be answered as put; the text says why and what to do. It ends with exit code 2."""
+
+
 def add_verb(subparsers: Subparsers, name: str, run: Any, summary: str, example: str) -> argparse.ArgumentParser:
     """A parser for the verb *name*, with --json, a sentence on what it does and an example."""
     parser = subparsers.add_parser(
@@ -32,12 +36,32 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2))
 
 
+def count(text: str) -> int:
+    """An argument that is a number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 up is needed")
+    return int(text)
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file, and the folders on the way to it.
+
+    Raises
+    ------
+    Refused
+        If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refused(f"{path}: cannot be written ({error.strerror}); name another place with -o") from None
+
+
 def write_files(folder: Path, files: Mapping[str, str], as_json: bool) -> None:
     """Writes *files*, texts by path inside *folder*, and says what was written."""
     for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write(folder / name, text)
     sizes = {name: len(text.encode()) for name, text in files.items()}
     if as_json:
         print_json({"ok": True, "folder": str(folder), "files": sizes})

@@ -1,7 +1,6 @@
 """``vmmr regs``: what a register is, where, and which clause says so."""
 
 import argparse
-import sys
 from difflib import get_close_matches
 
 from virtio_mmr.export.json_map import field_map, register_map
@@ -10,7 +9,7 @@ from virtio_mmr.spec import control, legacy, modern, msix
 from virtio_mmr.spec.device_types import DEVICE_TYPES, ConfigField, DeviceType
 from virtio_mmr.spec.register import Present, Register, RegisterTable
 
-from .output import Subparsers, add_verb, print_json
+from .output import Refused, Subparsers, add_verb, print_json
 
 TABLES = {
     table.name: table for table in (legacy.HEADER, control.TABLE, modern.ISR, msix.ENTRY, modern.COMMON, modern.NOTIFY)
@@ -50,8 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if not wanted:
         close = get_close_matches(args.name, [*known, *TABLES, *DEVICE_TYPES], n=1)
         hint = f"did you mean {close[0]}?" if close else f"windows: {', '.join([*TABLES, *DEVICE_TYPES])}"
-        print(f"vmmr: no register {args.name!r}; {hint}", file=sys.stderr)
-        return 2
+        raise Refused(f"no register {args.name!r}; {hint}")
     if args.json:
         print_json({name: _map(entry) for name, entry in wanted.items()})
     elif list(wanted) == [args.name]:

@@ -9,7 +9,10 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from .output import Subparsers, add_verb, print_json, progress
+from .output import Refused, Subparsers, add_verb, count, print_json, progress
+
+#: What pytest ends with if no test was chosen.
+_NOTHING_CHOSEN = 5
 
 
 def add(subparsers: Subparsers) -> None:
@@ -22,7 +25,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice (default: 1)")
     parser.add_argument("--waves", action="store_true", help="record waves and say where they are")
     parser.add_argument(
-        "-j", "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="simulator runs at a time"
+        "-j", "--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="simulator runs at a time"
     )
     parser.add_argument(
         "--mutations", action="store_true", help="instead, check that faults planted in the core are found"
@@ -41,14 +44,12 @@ def run(args: argparse.Namespace) -> int:
         import cocotb  # noqa: F401
         import pytest  # noqa: F401
     except (toolchain.ToolMissing, ImportError) as missing:
-        print(f"vmmr test: {missing}; pip install 'virtio-mmr[sim]'", file=sys.stderr)
-        return 2
+        raise Refused(f"the benches cannot run: {missing}; pip install 'virtio-mmr[sim]'") from None
     folder = testplan.benches()
     chosen = sorted(folder.glob("*/test_mutations.py" if args.mutations else "system/test_*.py"))
     chosen = [path for path in chosen if args.mutations or "BENCH = " in path.read_text()]
     if not chosen:
-        print("vmmr test: this installation has no such benches", file=sys.stderr)
-        return 2
+        raise Refused("this installation has no such benches; run it in a checkout")
     with tempfile.TemporaryDirectory() as place:
         report = Path(place) / "report.xml"
         wanted = [
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         )
         if args.json:
             print_json(_summary(report, args))
+    if done.returncode == _NOTHING_CHOSEN:
+        print(f"vmmr: no case matches -k {shlex.quote(args.k or '')}; leave -k out to run all", file=sys.stderr)
     return {0: 0, 1: 1}.get(done.returncode, 2)
 
 

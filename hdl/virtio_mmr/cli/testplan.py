@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 
-from .output import Subparsers, add_verb, print_json
+from .output import Refused, Subparsers, add_verb, print_json
 
 
 def add(subparsers: Subparsers) -> None:
@@ -22,9 +22,9 @@ def run(args: argparse.Namespace) -> int:
     plan = testplan.load()
     wrong = testplan.mistakes(plan, testplan.benches().parent)
     wanted = [s for s in plan.statements if not args.ids or {s.id, s.group} & set(args.ids)]
-    if args.ids and not wanted:
-        print(f"no statement is called {' or '.join(args.ids)}")
-        return 2
+    if unknown := set(args.ids) - {s.id for s in plan.statements} - {s.group for s in plan.statements}:
+        groups = ", ".join(dict.fromkeys(s.group for s in plan.statements))
+        raise Refused(f"no statement is called {' or '.join(sorted(unknown))}; groups: {groups}")
     if args.json:
         print_json(
             {

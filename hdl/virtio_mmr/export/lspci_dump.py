@@ -2,6 +2,9 @@
 
 import re
 
+#: Bytes of a header: what `lspci -x` writes.
+HEADER_SIZE = 64
+
 _LINE = re.compile(r"\s*([0-9a-fA-F]{2,3}):((?:\s[0-9a-fA-F]{2}){1,16})\s*$")
 
 
@@ -19,7 +22,7 @@ def parse(text: str) -> bytes:
     Raises
     ------
     ValueError
-        If there are no bytes, or they do not follow each other from offset 0.
+        If there are fewer than a header has, or they do not follow each other from offset 0.
     """
     image = bytearray()
     for number, line in enumerate(text.splitlines(), 1):
@@ -34,4 +37,8 @@ def parse(text: str) -> bytes:
         image += bytes.fromhex(match[2])
     if not image:
         raise ValueError("no lines of the form `00: f4 1a ...`; write the dump with `lspci -xxxx`")
+    if len(image) < HEADER_SIZE:
+        raise ValueError(
+            f"{len(image)} bytes, and the header alone has {HEADER_SIZE}; write the dump with `lspci -xxxx`"
+        )
     return bytes(image)
