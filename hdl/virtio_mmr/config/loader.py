@@ -314,7 +314,7 @@ def _image(table: Table, kind: DeviceType, queues: tuple[int, ...], features: in
     image = bytearray(kind.config_size)
     for field in kind.config:
         value = table.get(field.name) if field.name in table else values[field.name]
-        image[field.offset : field.offset + field.size] = _field_bytes(f"config.{field.name}", field, value)
+        image[field.offset : field.offset + field.size] = _field_bytes(table.key(field.name), field, value)
     return bytes(image)
 
 

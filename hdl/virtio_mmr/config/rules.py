@@ -40,15 +40,20 @@ def check(config: DeviceConfig) -> None:
         _check_virtual(config.vf.function)
 
 
+#: Keys of ``[vf]`` for what has a section of its own in a device.
+_VIRTUAL_KEYS = {"queues.sizes": "queues", "features.offer": "features", "interrupts.msix_vectors": "msix_vectors"}
+
+
 def _check_virtual(config: DeviceConfig) -> None:
     """The same rules, told in the names of the section, and that a hypervisor maps pages."""
     try:
         check(config)
         bar_rules.check_virtual(config)
     except ConfigError as error:
-        path = {"queues.sizes": "vf.queues", "features.offer": "vf.features",
-                "interrupts.msix_vectors": "vf.msix_vectors"}.get(error.path, f"vf.{error.path}")
-        raise ConfigError(path, error.value, error.rule, error.cure) from None
+        path = error.path
+        for section, key in _VIRTUAL_KEYS.items():
+            path = key + path.removeprefix(section) if path.startswith(section) else path
+        raise ConfigError(f"vf.{path}", error.value, error.rule, error.cure) from None
 
 
 def _check_identity(config: DeviceConfig) -> None:

@@ -3,6 +3,7 @@
 from virtio_mmr.config import defaults
 from virtio_mmr.config.device import Bar, BarKind, Identity, Region, Space
 from virtio_mmr.config.errors import spell
+from virtio_mmr.config.loader import field_names
 from virtio_mmr.spec.device_types import ConfigField, DeviceType
 from virtio_mmr.spec.features import TransportFeature
 
@@ -101,12 +102,12 @@ def _region(region: Region) -> str:
 
 
 def _config(kind: DeviceType) -> str:
-    fields = [field for field in kind.config if not field.name.startswith("unused")]
-    if not fields:
+    names = field_names(kind)
+    if not names:
         return ""
     set_by_default = defaults.FIELDS[kind.name]
     lines = []
-    for field in fields:
+    for field in map(kind.field, names):
         value = set_by_default.get(field.name, field.reset)
         mark = "" if field.name in set_by_default else "# "
         spelled = spell(value) if field.count == 1 or value else '"00:00:00:00:00:00"'

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from virtio_mmr.config.device import DeviceConfig
+from virtio_mmr.config.loader import field_names
 from virtio_mmr.layout import ConfigurationSpace, place
 from virtio_mmr.spec.register import Register
 
@@ -83,9 +84,8 @@ def _window(config: DeviceConfig, window: Window, files: dict[str, str]) -> str:
 
 
 def _configuration(config: DeviceConfig, files: dict[str, str]) -> str:
-    cells = [
-        Cell(field.name, 8 * field.offset, 8 * field.size, field.owner.value) for field in config.kind.config
-    ]
+    named = [config.kind.field(name) for name in field_names(config.kind)]
+    cells = [Cell(field.name, 8 * field.offset, 8 * field.size, field.owner.value) for field in named]
     return "\n".join(
         [
             f"# Device configuration of virtio {config.kind.name}\n",

@@ -7,6 +7,7 @@ A bridge of address maps, because a BAR and configuration space are spaces of th
 from collections.abc import Iterable, Iterator
 
 from virtio_mmr.config.device import DeviceConfig, Region, Space
+from virtio_mmr.config.loader import field_names
 from virtio_mmr.layout import ConfigurationSpace, place
 from virtio_mmr.spec import legacy, msix
 from virtio_mmr.spec.device_types import ConfigField, Owner
@@ -132,7 +133,7 @@ def _msix(config: DeviceConfig, region: Region) -> Iterator[str]:
 
 def _config(config: DeviceConfig, base: str) -> Iterator[str]:
     """The device configuration; *base* is what stands before an offset."""
-    for field in config.kind.config:
+    for field in map(config.kind.field, field_names(config.kind)):
         for index in range(field.count):
             offset = field.offset + index * field.width // 8
             contents = int.from_bytes(config.config_image[offset : offset + field.width // 8], "little")

@@ -6,7 +6,7 @@ A `Register` stands at an offset of a window or of configuration space; its bits
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 
@@ -37,7 +37,7 @@ class Effect(enum.Enum):
     REJECT = "reject"
 
 
-#: Largest register, in bits.
+#: Widths that a register may have, in bits.
 WIDTHS = (8, 16, 32, 64)
 
 
@@ -114,8 +114,6 @@ class Register:
 
     def at(self, offset: int) -> "Register":
         """The same register at another offset."""
-        from dataclasses import replace
-
         return replace(self, offset=offset)
 
 
