@@ -137,7 +137,7 @@ def measure_speed(model: NativeModel, described: DeviceConfig, seconds: float = 
     """
     model.reset()
     address = (bring_up(model, described)[Space.LEGACY] + _REGISTER.offset) & ~3
-    read, write = model.raw_read32, model.raw_write32
+    read, write = model.read32, model.write32
     pairs, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:
         for value in range(500):

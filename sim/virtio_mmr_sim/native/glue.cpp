@@ -570,8 +570,8 @@ int32_t vm_exchange(Model* model, const uint32_t* tlp, uint32_t length, uint32_t
 }
 
 // Value of a 1-dword read, or negative: -1 no completion, -2 wrong completion, -16 - status.
-int64_t vm_read32(Model* model, uint64_t address, uint32_t enables) {
-    Request request = {address, 0, uint8_t(enables), 0, 0};
+int64_t vm_read32(Model* model, uint32_t address_low, uint32_t address_high, uint32_t enables) {
+    Request request = {address_low | uint64_t(address_high) << 32, 0, uint8_t(enables), 0, 0};
     uint32_t tag = model->sent_number & 0x3FF, value = 0;
     model->send_request(request, tag);
     size_t seen = model->received.size();
@@ -586,8 +586,8 @@ int64_t vm_read32(Model* model, uint64_t address, uint32_t enables) {
 }
 
 // Returns when the write has been accepted: 0, or -1.
-int32_t vm_write32(Model* model, uint64_t address, uint32_t data, uint32_t enables) {
-    Request request = {address, data, uint8_t(enables), 1, 0};
+int32_t vm_write32(Model* model, uint32_t address_low, uint32_t address_high, uint32_t data, uint32_t enables) {
+    Request request = {address_low | uint64_t(address_high) << 32, data, uint8_t(enables), 1, 0};
     model->send_request(request, 0);
     for (uint64_t clock = 0; clock < PATIENCE; ++clock) {
         model->step();

@@ -5,8 +5,7 @@ settings; what the design sends is kept until it is taken.
 """
 
 import ctypes
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -103,7 +102,7 @@ class _Stream:
 class BackEnd:
     """The streams of the back-end boundary. Outputs are collected, unless `accept` says otherwise."""
 
-    def __init__(self, library: Library, handle: int, interface: Mapping[str, Any]) -> None:
+    def __init__(self, library: Library, handle: ctypes.c_void_p, interface: Mapping[str, Any]) -> None:
         self._library, self._handle = library, handle
         self._streams = {
             description["name"]: _Stream(index, description)
@@ -204,7 +203,7 @@ class NativeModel:
         self.interface = interface
         library = build.build(verilog, interface, trace=waves is not None, optimize=optimize)
         self._library = Library(library)
-        self._handle: int = self._library.create()
+        self._handle = ctypes.c_void_p(self._library.create())
         self.backend = BackEnd(self._library, self._handle, interface)
         self._outputs = {name: index for index, name in enumerate(build.scalar_outputs(interface))}
         self._pulses = {name: index for index, name in enumerate(build.pulse_outputs(interface))}
@@ -213,10 +212,7 @@ class NativeModel:
         self._lengths = (ctypes.c_uint32 * _CAPACITY)()
         self._clocks = (ctypes.c_uint64 * (3 * _CAPACITY))()
         self._tag = 0
-        #: `read32` without the exceptions: (address, enables) gives the value, or a negative number.
-        self.raw_read32: Callable[[int, int], int] = functools.partial(self._library.read32, self._handle)
-        #: `write32` without the exceptions: (address, data, enables) gives 0, or a negative number.
-        self.raw_write32: Callable[[int, int, int], int] = functools.partial(self._library.write32, self._handle)
+        self._read32, self._write32 = self._library.read32, self._library.write32
         if waves is not None:
             self._library.trace(self._handle, str(waves).encode())
 
@@ -232,7 +228,7 @@ class NativeModel:
         """Free the design; no method may be called afterwards."""
         if self._handle:
             self._library.destroy(self._handle)
-            self._handle = 0
+            self._handle = ctypes.c_void_p()
 
     # Time ------------------------------------------------------------------------------------------
 
@@ -365,14 +361,14 @@ class NativeModel:
         NativeError
             If there is none, or a wrong one.
         """
-        value = self.raw_read32(address, enables)
+        value: int = self._read32(self._handle, address, address >> 32, enables)
         if value < 0:
             raise _error(f"read of {address:#x}", value)
         return value
 
     def write32(self, address: int, data: int, enables: int = 0xF) -> None:
         """Write one dword; returns when the design has accepted it, maybe before it takes effect."""
-        if self.raw_write32(address, data, enables):
+        if self._write32(self._handle, address, address >> 32, data, enables):
             raise NativeError(f"write to {address:#x} was not accepted")
 
     def requests(self, accesses: "ctypes.Array[Request]") -> "ctypes.Array[ctypes.c_uint32]":
