@@ -7,6 +7,7 @@ from cocotb.triggers import ClockCycles, with_timeout
 from system.legacy_driver import DRIVER_FEATURES, ISR, NOTIFY, QUEUE_ADDRESS, STATUS, needs_memory
 from virtio_mmr.config.device import BarKind, Space
 from virtio_mmr.spec.tlp import MESSAGES_ACCEPTED, TlpType
+from virtio_mmr_sim.bus.raw import GRACE
 from virtio_mmr_sim.host.host import SUCCESSFUL, UNSUPPORTED
 from virtio_mmr_sim.model import tlp as codec
 from virtio_mmr_sim.model.tlp import Completion, IoRequest, MemoryRequest, Message, memory_read
@@ -495,14 +496,18 @@ async def holes_read_zero_and_are_counted(tb):
 
 @case
 async def writes_are_taken_while_the_link_takes_nothing(tb):
-    """A link that never takes a completion must not hold up posted writes (it respects ``rx_np_ok``)."""
+    """A link that never takes a completion must not hold up posted writes, if it stops in time.
+
+    After ``rx_np_ok`` fell it sends all the non-posted requests that it still may, back to back.
+    """
     needs_memory(tb)
     await tb.open_gate()
     await tb.host.settle()
-    tb.sink.stall = 1
+    tb.sink.stall, tb.source.idle, tb.source.least_grace = 1, 0, GRACE
     tasks = [cocotb.start_soon(tb.host.request(memory_read(tb.legacy.address, 64))) for _ in range(48)]
     await ClockCycles(tb.dut.clk, 300)
     assert not int(tb.dut.rx_np_ok.value), "the non-posted queue should have filled"
+    assert tb.source.grace == 0 and tb.source.pending, "the link should have sent all that it may, and have more"
     for value in range(1, 65):
         await tb.legacy.write(STATUS, value & 0x3F or 1, 1)
     patience = 5000

@@ -16,7 +16,7 @@ from cocotb.triggers import Event, RisingEdge
 from .handshake import Receiver, Sender
 
 #: Non-posted requests that may still be sent after ``rx_np_ok`` fell.
-GRACE = 15
+GRACE = 16
 
 
 def is_non_posted(tlp: Sequence[int]) -> bool:
@@ -30,8 +30,8 @@ def is_non_posted(tlp: Sequence[int]) -> bool:
 class RawTlpSource:
     """Sends TLPs to the core, in order, with random gaps between beats.
 
-    Non-posted requests stop when ``rx_np_ok`` is low (after up to `GRACE` more, drawn anew for every
-    fall); posted ones then pass them, as PCIe's ordering rules allow. Nothing ever passes a posted one.
+    Non-posted requests stop when ``rx_np_ok`` is low (after up to `GRACE` more, see `least_grace`);
+    posted ones then pass them, as PCIe's ordering rules allow. Nothing ever passes a posted one.
 
     Parameters
     ----------
@@ -46,7 +46,10 @@ class RawTlpSource:
         self._tlps: deque[tuple[int, ...]] = deque()
         self._wake, self._empty = Event(), Event()
         self._empty.set()
-        self._grace = rng.randint(0, GRACE)
+        #: How many more are sent after a fall is drawn anew for every fall, from here to `GRACE`.
+        self.least_grace = 0
+        #: How many more may be sent now if the flag is low.
+        self.grace = rng.randint(0, GRACE)
         self._sender = Sender(
             dut.clk,
             getattr(dut, f"{prefix}_tvalid"),
@@ -103,12 +106,12 @@ class RawTlpSource:
     def _next(self) -> tuple[int, ...] | None:
         """The oldest TLP that may be sent now, or None."""
         if int(self._dut.rx_np_ok.value):
-            self._grace = self._rng.randint(0, GRACE)
+            self.grace = self._rng.randint(self.least_grace, GRACE)
             return self._tlps[0]
         if not is_non_posted(self._tlps[0]):
             return self._tlps[0]
-        if self._grace:
-            self._grace -= 1
+        if self.grace:
+            self.grace -= 1
             return self._tlps[0]
         return next((tlp for tlp in self._tlps if not is_non_posted(tlp)), None)
 
