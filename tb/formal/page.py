@@ -26,7 +26,7 @@ free inputs, the contracts of our streams, `prove`.
   blocks' queues are scaled down there, so that these clocks fill them.
 - *Cover*: clocks within which every situation that the proof is about was reached. 0: another row covers it.
 - What a block RAM shows when a row is read and written in one clock is *anything*, in every proof.
-- Faults that were planted to see the proofs turn red are in `tb/mutations.py`.
+- Faults that are planted to see the proofs turn red are in `tb/mutation/faults.py`.
 
 Bounded, because induction does not close without more of the blocks' inner state: the walks of the sequencer, the
 stores of the completion builder and of the ingress, the order of the queue, rows of other functions, and the bytes of

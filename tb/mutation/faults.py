@@ -1,0 +1,197 @@
+"""Faults of one line each, and who must find each of them: the one list of them.
+
+A list of tests says what is checked; this list says that the checks bite. `test_mutations.py` beside it
+plants the faults, one at a time, in a copy of the package, and runs what is named here on the copy. A
+new fault is one more entry.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Random traffic against the golden model, see `vmmr fuzz`.
+TRAFFIC = "traffic"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """*old*, which stands exactly once in *file*, becomes *new*; each of *found_by* turns red.
+
+    ``file`` counts from the gateware package. ``found_by`` has tests as pytest names them, from the
+    folder of the benches (``formal/`` are proofs, ``block/`` tests of one block, ``system/`` benches of
+    the whole endpoint), and `TRAFFIC`.
+    """
+
+    file: str
+    old: str
+    new: str
+    #: What goes wrong in the device.
+    effect: str
+    found_by: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """Place of the file inside the package."""
+        return Path("gateware") / self.file
+
+
+def proof(module: str, test: str) -> str:
+    """Name of a proof."""
+    return f"formal/test_{module}.py::test_{test}"
+
+
+def block(module: str, test: str) -> str:
+    """Name of a test of one block."""
+    return f"block/test_{module}.py::test_{test}"
+
+
+def bench(module: str, case: str) -> str:
+    """Name of a case of a bench."""
+    return f"system/bench_{module}.py::{case}"
+
+
+FAULTS = (
+    # Found by proofs.
+    Fault(
+        "adapters/raw.py", "free.eq(~raw.valid | raw.ready)", "free.eq(1)",
+        "a beat toward the link is overwritten while the link stalls", (proof("streams", "transmitter"),)),
+    Fault(
+        "adapters/raw.py", "beats.p.first.eq(~body)", "beats.p.first.eq(1)",
+        "every beat is taken for a header", (proof("streams", "receiver"),)),
+    Fault(
+        "access/queue.py", "fetch.eq((stored != 0) & (~shown | move))", "fetch.eq((stored != 0) & ~shown | move)",
+        "a queue hands out what it does not hold", (proof("streams", "queue"),)),
+    Fault(
+        "tlp/egress.py", "held.eq(~(self.beats.ready & self.beats.p.last))", "held.eq(~self.beats.ready)",
+        "another source's beats get into a packet", (proof("streams", "egress"),)),
+    Fault(
+        "requester/port.py", "done.valid.eq(write.valid & write.p.report)", "done.valid.eq(write.p.report)",
+        "writes that never were are reported", (proof("streams", "requester"),)),
+    Fault(
+        "tlp/ingress.py", "dwords.eq(beats.p.dwords - (~body & header.digest))", "dwords.eq(beats.p.dwords)",
+        "a packet with a digest is found malformed", (proof("ingress", "payloads"), block(
+            "tlp_ingress", "digest_is_no_payload_and_must_be_there_if_announced"))),
+    Fault(
+        "tlp/ingress.py", "free.eq(~request.valid | request.ready)", "free.eq(1)",
+        "a request is overwritten while it waits", (proof("ingress", "requests_stay"),)),
+    Fault(
+        "tlp/completion.py", "context_read.addr.eq(Mux(self.forget, after, oldest))", "context_read.addr.eq(oldest)",
+        "a completion right behind another carries the other's tag", (proof("completion", "completions"), block(
+            "tlp_completion", "completions_are_whole_in_order_and_without_a_gap"), TRAFFIC)),
+    Fault(
+        "access/sequencer.py", "inside <= QUEUE_DEPTH - QUEUE_RESERVE - 4", "inside <= QUEUE_DEPTH - QUEUE_RESERVE",
+        "requests under way when rx_np_ok falls have no place, and block writes",
+        (proof("sequencer", "writes_are_always_taken"), block(
+            "access_sequencer", "at_least_sixteen_more_requests_are_taken_while_the_flag_is_high"), bench(
+            "transport", "writes_are_taken_while_the_link_takes_nothing"))),
+    Fault(
+        "access/sequencer.py", "Mux(piece_last & ends, head.last_be, 0b1111)", "Mux(ends, head.last_be, 0b1111)",
+        "byte enables of the last dword reach those before it", (proof("sequencer", "walks"),)),
+    Fault(
+        "state/function.py", "with m.If(touch.function_isr.read[0]):",
+        "with m.If(touch.function_isr.read[0] | touch.function_status.read[0]):",
+        "reading the status byte clears the ISR (LEG-16)", (proof("state", "interrupt_status"),)),
+    Fault(
+        "state/function.py", "current = (event.epoch == row.epoch) & ~row.reset_outstanding",
+        "current = ~row.reset_outstanding",
+        "an interrupt of an old epoch gets through", (proof("state", "interrupt_status"),)),
+    Fault(
+        "state/function.py", "kicks = Cat(kick & (kicked == i) & enabled[i] for i in queues)",
+        "kicks = Cat(kick & (kicked == i) for i in queues)",
+        "a queue without rings is notified", (proof("state", "notifications"),)),
+    Fault(
+        "state/function.py", "if name not in kept:", 'if name not in (*kept, "config_vector"):',
+        "a reset forgets the configuration vector", (proof("state", "reset_restores_every_table_value"),)),
+    Fault(
+        "state/function.py", "new.epoch.eq(row.epoch + ~row.reset_unsent)", "new.epoch.eq(row.epoch + 1)",
+        "a reset that nobody has heard of yet counts twice", (proof("state", "epochs"),)),
+    Fault(
+        "state/function.py", "write.addr.eq(self.function)", "write.addr.eq(self.function ^ 1)",
+        "what one function does lands in another's row", (proof("state", "rows_belong_to_their_function"),)),
+    Fault(
+        "state/queues.py", "Mux(self.page_bytes[i], page_read.data[i], 0)", "page_read.data[i]",
+        "a queue shows its page of before the reset", (proof("state", "reset_restores_every_table_value"),)),
+    Fault(
+        "windows/register.py", "Cat(access.p.strobe[lane] & here for lane in lanes)", "Cat(here for _ in lanes)",
+        "bytes that are not enabled act", (proof("state", "harmless_accesses_change_nothing"),)),
+    Fault(
+        "windows/device.py", "with m.Elif(self.apply & known):", "with m.Elif(self.apply):",
+        "an update for a function that does not exist lands in one that does",
+        (proof("boundary", "device_configuration"),)),
+    Fault(
+        "windows/msix.py", "with m.If(access.valid & ", "with m.If(",
+        "the MSI-X window answers for others", (proof("endpoint", "access_ports"),)),
+    Fault(
+        "notify.py", "~queue_update.valid & ~notification.valid\n", "~queue_update.valid\n",
+        "a reset request overtakes a notification", (proof("boundary", "order_of_the_boundary"),)),
+    Fault(
+        "endpoint.py", "chosen = Signal(EventKind, init=EventKind.INITIALISE)", "chosen = Signal(EventKind)",
+        "a reset leaves the function's row as it was", (proof("endpoint", "reset_in_any_clock"),)),
+    # Found by tests of one block.
+    Fault(
+        "access/decoder.py", "with m.If((self.kind == Kind.CONFIG) & (self.address[14:17] == 0)):",
+        "with m.If(self.kind == Kind.CONFIG):",
+        "a function that does not exist answers configuration requests",
+        (block("access_decoder", "configuration_requests_reach_function_zero_alone"), TRAFFIC)),
+    Fault(
+        "access/decoder.py", "self.place.offset < region.end // 4", "self.place.offset <= region.end // 4",
+        "the dword behind a window belongs to it",
+        (block("access_decoder", "aligned_and_unaligned_windows_and_the_holes_between_them"),)),
+    Fault(
+        "windows/config.py", "legal = (new == 0) | (new == 3)", "legal = 1",
+        "power states that the device does not have are entered",
+        (block("windows_config", "any_writes_with_any_byte_enables_and_events_in_the_same_clock"), TRAFFIC)),
+    Fault(
+        "windows/legacy.py", "behind = far | ~below(dword, 5) & ~(self.msix_enabled & (dword == 5))",
+        "behind = far | ~below(dword, 5)",
+        "the vectors are not there when MSI-X is on",
+        (block("windows_legacy", "header_ends_where_configuration_starts"), TRAFFIC)),
+    # Found by random traffic.
+    Fault(
+        "state/function.py", "m.d.comb += new.isr.eq(0)",
+        "m.d.comb += new.isr.eq(row.isr & 2)",
+        "reading the ISR leaves its configuration bit", (TRAFFIC,)),
+    Fault(
+        "state/function.py", "new.driver_features.eq(value & offered & ~hidden)",
+        "new.driver_features.eq(value & offered)",
+        "features that are hidden from the driver can be accepted", (TRAFFIC,)),
+    Fault(
+        "state/function.py", "new.notified.eq(row.notified | kicks)",
+        "new.notified.eq(kicks)",
+        "a kick forgets those of other queues", (TRAFFIC,)),
+    Fault(
+        "state/function.py", "current = (event.epoch == row.epoch) & ~row.reset_outstanding",
+        "current = event.epoch == row.epoch",
+        "an interrupt gets through while a reset waits for the back end", (TRAFFIC,)),
+    Fault(
+        "state/function.py", "current & ~event.value[0] & (row.badstate == 0)",
+        "current & ~event.value[0]",
+        "queues of a function in BADSTATE interrupt", (TRAFFIC,)),
+    Fault(
+        "state/function.py", "row.status[6], touch.function_status.data[7]",
+        "touch.function_status.data[6], touch.function_status.data[7]",
+        "the driver can set DEVICE_NEEDS_RESET", (TRAFFIC,)),
+    Fault(
+        "state/function.py", "Mux(below(value, self._vectors), value, legacy.NO_VECTOR)",
+        "value",
+        "a vector that does not exist is taken", (TRAFFIC,)),
+    Fault(
+        "state/function.py", "touch.function_big_endian.write[0] & idle",
+        "touch.function_big_endian.write[0]",
+        "the byte order changes under a driver", (TRAFFIC,)),
+    Fault(
+        "state/queues.py", "(page + used_pages) << shift",
+        "(page + used_pages + 1) << shift",
+        "the used ring is one page late", (TRAFFIC,)),
+    Fault(
+        "tlp/ingress.py", "p.poisoned.eq(header.poisoned & with_data)",
+        "p.poisoned.eq(header.poisoned)",
+        "the poisoned bit counts in a packet without data", (TRAFFIC,)),
+    Fault(
+        "tlp/ingress.py", "reach[10] & reach[:10].any()",
+        "reach[10]",
+        "a request that ends with its page is malformed", (TRAFFIC,)),
+    Fault(
+        "notify.py", "& self.may_request & row.gate & (row.badstate == 0))",
+        "& self.may_request & (row.badstate == 0))",
+        "notifications pass a closed gate", (TRAFFIC,)),
+)
