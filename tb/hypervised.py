@@ -19,7 +19,7 @@ class Machine(ModelHost):
     def __init__(self, config: DeviceConfig):
         self.firmware = Host(config)
         bars = {bar.index: BASE for bar in config.bars if bar.kind is not BarKind.IO}
-        super().__init__(self.firmware.model, FUNCTION, bars)
+        super().__init__(self.firmware.model, {FUNCTION: bars})
         #: Accesses to the legacy header, as long as it is at the time: "r" or "w", offset, size.
         self.accesses: list[tuple[str, int, int]] = []
 

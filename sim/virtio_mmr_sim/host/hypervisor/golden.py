@@ -1,4 +1,4 @@
-"""The golden model as a machine with one function."""
+"""The golden model as a machine."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,10 @@ from .interface import Unfit
 
 
 class ModelHost:
-    """A model whose BARs stand at *bars*, by index; other functions than *routing_id* are not there."""
+    """A model whose functions and memory BARs are those of *bars*: by routing id, then by index."""
 
-    def __init__(self, model: EndpointModel, routing_id: int, bars: Mapping[int, int]):
-        self._model, self._routing_id, self._bars = model, routing_id, bars
+    def __init__(self, model: EndpointModel, bars: Mapping[int, Mapping[int, int]]):
+        self._model, self._bars = model, bars
 
     def _config_request(self, function: int, offset: int, size: int, write: bool, value: int) -> tlp.ConfigRequest:
         start, _, enables, _ = tlp.extent(offset, size)
@@ -35,14 +35,14 @@ class ModelHost:
 
     async def config_read(self, function: int, offset: int, size: int) -> int:
         """Read configuration space."""
-        if function != self._routing_id:
+        if function not in self._bars:
             return (1 << 8 * size) - 1
         found = self._ask(self._config_request(function, offset, size, False, 0))
         return (1 << 8 * size) - 1 if found is None else found[0] >> 8 * (offset & 3) & (1 << 8 * size) - 1
 
     async def config_write(self, function: int, offset: int, value: int, size: int) -> None:
-        """Write configuration space."""
-        if function == self._routing_id:
+        """Write configuration space; nothing happens if the function is not there."""
+        if function in self._bars:
             self._ask(self._config_request(function, offset, size, True, value))
 
     async def read(self, function: int, bar: int, offset: int, size: int) -> int:
@@ -58,6 +58,6 @@ class ModelHost:
         self._ask(tlp.memory_write(self._address(function, bar, offset), value.to_bytes(size, "little")))
 
     def _address(self, function: int, bar: int, offset: int) -> int:
-        if function != self._routing_id or bar not in self._bars:
+        if bar not in self._bars.get(function, {}):
             raise Unfit(f"function {function:#06x} has no memory BAR {bar}")
-        return self._bars[bar] + offset
+        return self._bars[function][bar] + offset

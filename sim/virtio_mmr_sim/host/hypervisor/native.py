@@ -9,13 +9,15 @@ from .interface import Unfit
 
 
 class NativeHost:
-    """A design whose BARs stand at *bars*: by routing id, then by index."""
+    """A design whose functions and memory BARs are those of *bars*: by routing id, then by index."""
 
     def __init__(self, model: NativeModel, bars: Mapping[int, Mapping[int, int]]):
         self._model, self._bars = model, bars
 
     async def config_read(self, function: int, offset: int, size: int) -> int:
         """Read configuration space."""
+        if function not in self._bars:
+            return (1 << 8 * size) - 1
         try:
             dword = self._model.config_read(
                 offset & ~3, tlp.extent(offset, size).first_be, bus=function >> 8, device=function >> 3 & 31,

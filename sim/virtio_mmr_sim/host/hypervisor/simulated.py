@@ -8,27 +8,22 @@ from .interface import Unfit
 
 
 class SimulatedHost:
-    """Functions of the device at *host*'s target, whose BARs stand at *bars*: by routing id, then by index."""
+    """The device at *host*'s target: its functions and memory BARs are those of *bars*, by routing id, by index."""
 
     def __init__(self, host: Host, bars: Mapping[int, Mapping[int, int]]):
         self._host, self._bars = host, bars
 
-    def _here(self, function: int) -> bool:
-        """Routing ids of other devices never reach the link."""
-        bus, device = self._host.target
-        return function >> 3 == bus << 5 | device
-
     async def config_read(self, function: int, offset: int, size: int) -> int:
         """Read configuration space."""
         ones, lane = (1 << 8 * size) - 1, offset & 3
-        if not self._here(function):
+        if function not in self._bars:
             return ones
         answer = await self._host.config_request(offset, enables=(1 << size) - 1 << lane, function=function & 7)
         return answer.data >> 8 * lane & ones if answer.status == SUCCESSFUL else ones
 
     async def config_write(self, function: int, offset: int, value: int, size: int) -> None:
         """Write configuration space; nothing happens if the function is not there."""
-        if self._here(function):
+        if function in self._bars:
             lane = offset & 3
             await self._host.config_request(
                 offset, write=True, data=value << 8 * lane, enables=(1 << size) - 1 << lane, function=function & 7)
