@@ -46,6 +46,18 @@ strict_64bit = true
 """,
 )
 
+#: A block device for a hypervisor: 64-bit fields that the device changes.
+BLOCK = Device(
+    "block",
+    """
+schema = 1
+[device]
+kind = "block"
+[features]
+offer = ["BLK_SEG_MAX", "BLK_BLK_SIZE", "BLK_FLUSH", "BLK_CONFIG_WCE"]
+""",
+)
+
 #: The least device: no configuration bytes, no MSI-X, a 64-bit path.
 RNG = Device(
     "rng",
@@ -61,9 +73,9 @@ width = 64
 """,
 )
 
-DEVICES = {device.name: device for device in (net(64), net(128), net(256), net(512), BLOCK_IO, RNG)}
+DEVICES = {device.name: device for device in (net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG)}
 
 #: The widths that are in wide use, and the odd ones out.
 USUAL = ("net-64", "net-128", "block-io", "rng")
 EVERY_WIDTH = ("net-64", "net-128", "net-256", "net-512")
-EVERY = tuple(DEVICES)
+EVERY = (*EVERY_WIDTH, "block-io", "rng")

@@ -1,0 +1,10 @@
+"""Guests through the hypervisor on the simulated core."""
+
+DEVICES = ("net-128", "block", "rng")
+
+BENCH = "bench_hypervisor"
+
+
+def test_hypervisor(check):
+    """One case of the bench on one device."""
+    check()
