@@ -277,9 +277,11 @@ def test_a_guest_s_msix_takes_the_line_s_vectors_away_and_gives_them_back() -> N
     state = machine.model.state()
     assert (state["config_vector"], state["queue0.vector"], state["queue1.vector"]) == (0, 1, 2)
     assert device.message(DOORBELL, 2) and guest.messages == [2]
+    write(guest, SELECT, 2, 0)
     finish(guest.set_msix(False))
     state = machine.model.state()
     assert (state["config_vector"], state["queue0.vector"], state["queue1.vector"]) == (0, 0, 0)
+    assert read(guest, SELECT, 2) == 0, "what the guest has selected stays selected"
     assert device.message(DOORBELL, 0) and guest.line
 
 
@@ -361,6 +363,15 @@ def test_a_driver_never_reads_half_of_a_change(name: str) -> None:
                 operation = script.send(answer)
         except StopIteration as end:
             assert int.from_bytes(end.value, "little") in values
+
+
+def test_a_driver_reads_back_what_it_writes_in_the_middle_of_a_field() -> None:
+    machine = Machine(mmr_net())
+    _, guest = attach(machine)
+    assert read(guest, 0x14, 1) == 0x52
+    for at in range(6):
+        write(guest, 0x14 + at, 1, 0x60 + at)
+    assert [read(guest, 0x14 + at, 1) for at in range(1, 6)] == [0x61, 0x62, 0x63, 0x64, 0x65]
 
 
 # Refusing a driver
@@ -451,6 +462,11 @@ def test_the_judge_sees_everything_that_a_driver_chooses() -> None:
     assert seen[1:] == [Choice(machine.model.config.features, {0: Ring(128, 0x100_0000)})], "a changed queue is new"
     write(guest, NOTIFY, 2, 0)
     assert len(seen) == 2
+    write(guest, STATUS, 1, 0)
+    write(guest, SELECT, 2, 1)
+    write(guest, PAGE, 4, 0x2000)
+    write(guest, STATUS, 1, 7)
+    assert seen[2:] == [Choice(0, {1: Ring(256, 0x200_0000)})], "nothing is left of the driver before"
 
 
 def test_a_guest_is_stopped_when_its_device_stops() -> None:

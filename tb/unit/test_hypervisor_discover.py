@@ -105,9 +105,9 @@ def _put(space: bytearray, at: int, *words: int) -> None:
         space[at + 4 * index:at + 4 * index + 4] = word.to_bytes(4, "little")
 
 
-@pytest.mark.parametrize("header", [0x01C0_0003, 0x01C1_040A, 0x0180_000A])
+@pytest.mark.parametrize("header", [0x01C0_0003, 0x01C1_040A, 0x0180_000A, 0x0180_0001])
 def test_another_vendor_specific_capability_is_passed_over(header: int) -> None:
-    """Even if its id ends like the structure's type: its length is not zero."""
+    """Even if its id ends like the structure's type, for its length is not zero; or if it is ours, but too short."""
     space = image(net(mmr_capabilities=(), control=None))
     _put(space, 0x110, 0x0001_000B, header, 0x0000_020A, 0x1000, 0, 0x1000, 0)
     _put(space, 0x100, 0x1101_0003)
