@@ -247,6 +247,25 @@ def test_every_option_is_described_in_the_section_of_its_verb(verb):
                 action.option_strings)
 
 
+def test_python_of_the_hypervisor_page_runs():
+    [block] = [block for block in blocks(PAGES["docs/hypervisor.md"]) if block.kind == "python"]
+    names: dict[str, object] = {}
+    exec(compile(block.text, "docs/hypervisor.md", "exec"), names)
+    assert names["function"].layouts == ("classic", "literal", "vsec")
+    assert names["bound"].sizes == [128, 128] and names["bound"].features >> 27 & 1
+
+
+def test_every_module_of_the_hypervisor_is_on_its_page():
+    from virtio_mmr_sim.host import hypervisor
+
+    text = PAGES["docs/hypervisor.md"].read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+\.py)`", text))
+    modules = {path.name for path in Path(hypervisor.__file__).parent.glob("*.py")}
+    assert named <= modules
+    assert modules - named == {
+        "__init__.py", "interface.py", "window.py", "guest.py", "golden.py", "native.py", "simulated.py"}
+
+
 def test_python_of_the_integration_guide_runs():
     [block] = [block for block in blocks(PAGES["docs/integration.md"]) if block.kind == "python"]
     names: dict[str, object] = {}
