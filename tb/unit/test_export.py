@@ -101,6 +101,18 @@ def test_header_has_the_numbers_of_the_device():
     assert numbers["VMMR_CAP_MMR_VSEC_OFFSET"] == "0x110"
 
 
+def test_virtual_functions_have_numbers_and_tables_of_their_own():
+    config = loads('[device]\nkind = "net"\n[vf]\ncount = 8\nqueues = [16, 32]\n')
+    text = c_header(config, place(config))
+    numbers = {match[1]: match[2] for match in DEFINE.finditer(text)}
+    assert (numbers["VMMR_QUEUE1_SIZE"], numbers["VMMR_VF_QUEUE1_SIZE"]) == ("128", "32")
+    assert (numbers["VMMR_CONTROL_BAR"], numbers["VMMR_VF_CONTROL_BAR"]) == ("0", "2")
+    assert (numbers["VMMR_VF_COUNT"], numbers["VMMR_VF_CONTROL_OFFSET"]) == ("8", "0x1000")
+    assert len(numbers) == len(DEFINE.findall(text))
+    pages = register_pages(config, place(config))
+    assert pages.count("| `device_id` | 16 | ro | 0x10f9 |") == pages.count("| `device_id` | 16 | ro | 0xffff |") == 1
+
+
 def test_header_agrees_with_the_one_of_linux(tmp_path):
     (compiler,) = skip_or_fail("gcc")
     if not Path("/usr/include/linux/virtio_pci.h").exists():
