@@ -458,6 +458,16 @@ def test_statement_that_is_not_in_the_plan_ends_with_2(vmmr):
     assert json.loads(vmmr("testplan", "XXX-1", "--json")[1])["ok"] is False
 
 
+def test_function_that_the_device_does_not_have_ends_with_2(vmmr):
+    assert vmmr("inspect", NET, "--function", "1") == (
+        2, "", f"vmmr: --function 1: {NET} has 1, counted from 0; give one of these\n")
+
+
+def test_options_that_exclude_each_other_end_with_2(vmmr):
+    assert vmmr("testplan", "LEG", "--markdown") == (
+        2, "", "vmmr: --markdown counts the whole plan; leave ids and --json out\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

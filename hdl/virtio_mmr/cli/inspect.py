@@ -81,14 +81,14 @@ def read(name: str, function: int = 0) -> Source:
     Raises
     ------
     ConfigError
-        If the file is neither a sound device file nor a dump, or has no such function.
+        If the file is neither a sound device file nor a dump.
+    Refused
+        If the device has no such function.
     """
     if name.endswith(".toml"):
         device = load(name)
         if not 0 <= function < device.functions:
-            raise ConfigError(
-                "--function", function, f"the device has {device.functions}, counted from 0", "give one of these", name
-            )
+            raise Refused(f"--function {function}: {name} has {device.functions}, counted from 0; give one of these")
         config = device.of(function)
         space = place(config)
         return Source(name, space.reset_image(), config, space)

@@ -25,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     if unknown := set(args.ids) - {s.id for s in plan.statements} - {s.group for s in plan.statements}:
         groups = ", ".join(dict.fromkeys(s.group for s in plan.statements))
         raise Refused(f"no statement is called {' or '.join(sorted(unknown))}; groups: {groups}")
+    if args.markdown and (args.ids or args.json):
+        raise Refused("--markdown counts the whole plan; leave ids and --json out")
     if args.json:
         print_json(
             {
