@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 from hypervised import FUNCTION, Machine, VirtualMachine, attach
 from model_devices import block, console, net
-from virtio_mmr.config.device import Control, DeviceConfig, Identity
+from virtio_mmr.config.device import Bar, BarKind, Control, DeviceConfig, Identity, Region, Space
 from virtio_mmr.spec.control import BadState
 from virtio_mmr_sim.host.hypervisor import Delivery, GuestStopped, Policy, TransitionalDevice, Unfit, finish
 from virtio_mmr_sim.host.hypervisor.device import DOORBELL
+from virtio_mmr_sim.host.hypervisor.discover import Place
 from virtio_mmr_sim.host.hypervisor.driver_watch import Choice, Ring, within
 from virtio_mmr_sim.host.hypervisor.guest import IO_BASE, TABLE_BASE, GuestMachine
 from virtio_mmr_sim.model.driver import Bound, LegacyDriver, Plan, SetMsix
@@ -550,6 +551,23 @@ def test_a_page_that_is_no_control_page_is_refused(offset: int, reason: str) -> 
 
     with pytest.raises(Unfit, match=reason):
         attach(Wrong(mmr_net()))
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_a_window_of_its_true_length_at_any_dword_of_a_bar_is_enough(name: str) -> None:
+    """24 bytes of header and 12 of configuration, with other windows right before and behind."""
+    places = ((Space.ISR, 0x800, 4), (Space.LEGACY, 0x804, 36), (Space.DEVICE, 0x828, 0x40),
+              (Space.CONTROL, 0x1000, 0x1000), (Space.MSIX, 0x4000, 0x1000))
+    regions = tuple(Region(space=space, offset=offset, size=size) for space, offset, size in places)
+    machine = Machine(mmr_net(bars=(Bar(index=0, kind=BarKind.MEMORY64, regions=regions),)))
+    device, guest = attach(machine)
+    assert device.function.legacy == Place(0, 0x804, 36)
+    plan = plan_for(machine.model.config, 0 if name in WITHOUT_MSIX else 3)
+    _, bound = bring_up(guest, name, plan)
+    check_bound(machine, device, guest, plan, bound)
+    assert read(guest, 36, 4) == 0, "what stands behind the window is not the guest's"
+    write(guest, 36, 4, 0xFFFF_FFFF)
+    assert machine.firmware.read_bytes(0x828, 6) == machine.model.config.config_image[:6]
 
 
 def test_a_stopped_function_starts_clean_for_the_next_guest() -> None:

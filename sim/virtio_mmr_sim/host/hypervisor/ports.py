@@ -14,7 +14,7 @@ WIDTHS = (1, 2, 4)
 
 
 class LegacyPorts:
-    """Offsets are bytes from the start of the guest's BAR 0; behind the window it reads zero and takes nothing.
+    """Offsets are bytes from the start of the guest's BAR 0; what leaves the window reads zero and takes nothing.
 
     *config* keeps fields of the device configuration whole; None: every access is forwarded as it is.
     """
@@ -53,10 +53,10 @@ class LegacyPorts:
     async def _read_piece(self, piece: Piece) -> int:
         if piece.place is None:
             return await self._interrupts.vectors.read(piece.offset, piece.width)
+        if piece.place + piece.width > self._legacy.length:
+            return 0
         start = CONFIG_OFFSET[self._interrupts.guest_msix]
         if self._config is not None and piece.offset >= start:
             base = CONFIG_OFFSET[self._interrupts.msix]
             return int.from_bytes(await self._config.read(base, piece.offset - start, piece.width), "little")
-        if piece.place + piece.width > self._legacy.length:
-            return 0
         return await self._legacy.read(piece.place, piece.width)
