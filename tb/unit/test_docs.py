@@ -187,6 +187,20 @@ def test_every_test_that_a_page_names_exists():
     assert not any(missing), missing
 
 
+def test_every_test_that_the_review_names_exists():
+    """Each row of the page names tests, or says "next"."""
+    files = {path.stem: path for path in (ROOT / "tb").rglob("*.py")}
+    text = PAGES["docs/review.md"].read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)::(\w+)`", text)
+    assert len(named) > 30
+    missing = [f"{module}::{test}" for module, test in named if module not in files
+               or testplan.missing_test(str(files[module].relative_to(ROOT)) + "::" + test, ROOT)]
+    assert not missing
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "Shown by" not in line]
+    assert len(rows) >= 14
+    assert all(len(row) == 3 and ("::" in row[2] or "*next*" in row[2]) for row in rows)
+
+
 def test_every_page_is_listed_in_the_index():
     index = PAGES["docs/index.md"].read_text(encoding="utf-8")
     for name in PAGES:
