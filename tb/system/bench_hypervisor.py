@@ -25,7 +25,7 @@ async def take(tb):
     bus, device = tb.host.target
     routing_id = bus << 8 | device << 3
     bars = {bar.index: tb.bar[bar.index] for bar in tb.config.bars if bar.kind is not BarKind.IO}
-    machine = SimulatedHost(tb.host, {routing_id: bars})
+    machine = SimulatedHost(tb.host, {routing_id: bars, routing_id + 1: {}})
     function = await find(machine, routing_id)
     assert function is not None
     return machine, function
@@ -111,10 +111,10 @@ async def function_is_found_by_its_capabilities(tb):
 
 
 @case
-async def neighbours_are_not_found(tb):
+async def function_that_does_not_exist_is_not_found(tb):
     machine, function = await take(tb)
-    for routing_id in (function.routing_id ^ 0x100, function.routing_id ^ 0x08, function.routing_id + 1):
-        assert await find(machine, routing_id) is None
+    assert await machine.config_read(function.routing_id + 1, 0, 4) == 0xFFFF_FFFF
+    assert await find(machine, function.routing_id + 1) is None
 
 
 @case

@@ -470,6 +470,26 @@ def test_the_judge_sees_everything_that_a_driver_chooses() -> None:
     assert seen[2:] == [Choice(0, {1: Ring(256, 0x200_0000)})], "nothing is left of the driver before"
 
 
+def test_a_page_is_that_of_the_queue_it_was_written_to() -> None:
+    """The last byte of a page and the selection of another queue in one write."""
+    seen: list[Choice] = []
+    machine = Machine(mmr_net())
+    _, guest = attach(machine, Policy(judge=lambda choice: seen.append(choice) or ""))
+    write(guest, PAGE + 3, 4, 1 << 24 | 0x80)
+    assert read(guest, SELECT, 2) == 1
+    write(guest, STATUS, 1, 7)
+    assert seen == [Choice(0, {0: Ring(128, 0x8000_0000 << 12)})]
+    assert machine.model.state()["queue0.page"] == 0x8000_0000
+
+
+def test_a_reset_is_not_judged() -> None:
+    """Nor is a notification that it suppresses."""
+    seen: list[Choice] = []
+    _, guest = attach(Machine(mmr_net()), Policy(judge=lambda choice: seen.append(choice) or "never"))
+    write(guest, NOTIFY, 4, 0)
+    assert seen == [] and not guest.stopped
+
+
 def test_a_guest_is_stopped_when_its_device_stops() -> None:
     machine = Machine(mmr_net())
     device, guest = attach(machine)

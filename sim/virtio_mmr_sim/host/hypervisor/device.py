@@ -16,7 +16,7 @@ from .driver_watch import Choice, DriverWatch, Judge
 from .interface import Guest, GuestStopped, PciHost, Unfit
 from .interrupts import Delivery, Interrupts, usual_delivery
 from .ports import ISR, LegacyPorts
-from .window import Window
+from .window import Window, natural
 
 _MEMORY, _MASTER, _NO_LINE = 1 << 1, 1 << 2, 1 << 10
 
@@ -162,9 +162,18 @@ class TransitionalDevice:
         offset = self._offset(port, width)
         if offset is None:
             return
+        # The function takes a write dword by dword, and what one dword does may change the meaning of the next:
+        # a write across their border, which no driver makes, is cut.
+        parts = natural(offset, width) if offset % 4 + width > 4 else [(offset, width)]
+        for at, size in parts:
+            if not self.stopped:
+                await self._write(at, size, value >> 8 * (at - offset) & (1 << 8 * size) - 1)
+
+    async def _write(self, offset: int, width: int, value: int) -> None:
+        """Write inside one dword."""
         written = dict(enumerate(value.to_bytes(width, "little"), offset))
         status = written.get(STATUS.offset)
-        if NOTIFY.offset in written or (status is not None and status & Status.DRIVER_OK):
+        if status != 0 and (NOTIFY.offset in written or (status is not None and status & Status.DRIVER_OK)):
             self.refusal = await self._watch.refusal()
             if self.refusal:
                 await self._reject()
