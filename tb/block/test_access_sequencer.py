@@ -152,7 +152,7 @@ def run(requests, rng, *, idle=0.0, leave=1.0, events=0.0, room=True, forget=Tru
             index = 0
             while True:
                 if asked.payload:
-                    ctx.set(dut.payload, asked.payload[min(index, len(asked.payload) - 1)])
+                    ctx.set(dut.payload, asked.payload[min(index + 1, len(asked.payload) - 1)])
                 _, _, ready, step = await ctx.tick().sample(dut.request.ready, dut.step)
                 index += step
                 if ready:

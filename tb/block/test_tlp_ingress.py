@@ -122,8 +122,8 @@ def parsed(packets, width, *, max_payload=128, setting=0, check=True, rng=None, 
             for index in range(request["length"] if walked else 0):
                 while rng.random() < stall:
                     await ctx.tick()
-                payload.append(ctx.get(dut.payload))
-                ctx.set(dut.step, 1)
+                payload.append(ctx.get(dut.payload) if index else request["data"])
+                ctx.set(dut.step, index != 0)
                 if index + 1 < request["length"]:
                     await ctx.tick()
                     ctx.set(dut.step, 0)

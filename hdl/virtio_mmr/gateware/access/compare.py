@@ -1,6 +1,6 @@
-"""A comparison with a constant that needs no carry chain."""
+"""Arithmetic of few bits that needs no carry chain: on an ECP5 such a chain costs four cells beside its bits."""
 
-from amaranth.hdl import Const
+from amaranth.hdl import Cat, Const
 
 
 def below(value, limit: int):
@@ -19,3 +19,8 @@ def below(value, limit: int):
     for i in range(bits):
         less = (~value[i] | less) if limit >> i & 1 else (~value[i] & less)
     return high_clear & (less if limit != 1 << bits else Const(1))
+
+
+def following(value):
+    """*value* + 1, of the same width."""
+    return Cat(value[i] ^ value[:i].all() for i in range(len(value)))

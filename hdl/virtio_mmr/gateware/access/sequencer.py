@@ -92,7 +92,7 @@ class AccessSequencer(wiring.Component):
     -------
     request : In(stream.Signature(Request))
     payload : In(32), step : Out(1)
-        Payload of a request of more than one dword; `step` takes a dword.
+        Payload of a request from its second dword on; `step` takes a dword.
     operation : Out(stream.Signature(Operation, always_ready=True))
     room, room_long : In(1)
         A completion of one dword, or of up to 32, may be started.
@@ -245,7 +245,7 @@ class AccessSequencer(wiring.Component):
             ]
             with m.If(write_last):
                 m.d.sync += prefer_head.eq(1)
-        m.d.comb += self.step.eq(go_write & ~single)
+        m.d.comb += self.step.eq(go_write & writing)
 
         # --- A non-posted request -----------------------------------------------------------------------
         w = Signal(Waiting)
@@ -326,7 +326,7 @@ class AccessSequencer(wiring.Component):
             op.access.function.eq(0),
             op.access.offset.eq(Mux(go_head, head_regions.offset, request_regions.offset)),
             op.access.write.eq(chosen.write),
-            op.access.data.eq(Mux(go_write & ~single, self.payload, chosen.data)),
+            op.access.data.eq(Mux(writing, self.payload, chosen.data)),
             op.access.strobe.eq(Mux(refused, 0, strobe)),
             op.answered.eq(~go_write),
             op.first.eq(~walking),

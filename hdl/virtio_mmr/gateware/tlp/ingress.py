@@ -4,11 +4,11 @@ Specification: PCI Express Base 5.0, 2.2 (formats), 2.2.5 (byte enables), 2.3 (h
 TLPs). A packet that breaks a rule leaves as `Kind.MALFORMED`; nothing vanishes without a count.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.compare import below
+from virtio_mmr.gateware.access.compare import below, following
 from virtio_mmr.gateware.access.interface import Kind, Place, Request
 from virtio_mmr.spec.tlp import MESSAGE_VENDOR_1, MESSAGES_ACCEPTED, TlpType
 
@@ -32,9 +32,8 @@ _KINDS = (
 class TlpIngress(wiring.Component):
     """Turns beats into requests, one clock later.
 
-    A packet with at most one payload dword costs as many clocks as it has beats. The payload of a
-    longer write is stored a dword a clock, and its request leaves only after the last beat: so a write
-    whose length turns out to be wrong has no effect at all.
+    A packet costs as many clocks as it has beats. Its request leaves only after the last one: so a write whose
+    length turns out to be wrong has no effect at all.
 
     Parameters
     ----------
@@ -55,9 +54,8 @@ class TlpIngress(wiring.Component):
     heading_place : In(Place)
     request : Out(stream.Signature(Request))
     payload : Out(32)
-        Dword of the request's payload at `step`'s count; valid with `request` if its length is not 1.
+        The request's second payload dword, one clock after the request came; each `step` shows the next.
     step : In(1)
-        Take the next payload dword.
     max_payload_size : In(3)
         Device Control's field: 0 for 128 bytes, each step doubles.
     """
@@ -156,18 +154,10 @@ class TlpIngress(wiring.Component):
         # --- The packet's body ----------------------------------------------------------------------
         body, free = Signal(), Signal()
         self._body = body
-        stored = Signal(range(self._max_payload // 4 + 1))
-        storing_header = (kind == Kind.MEMORY) & with_data & ~single
-        storing_body = Signal()
-        storing = Mux(body, storing_body, storing_header)
-        lane = Signal(range(lanes))
-        lane_is_last = lane + 1 >= beats.p.dwords
         here = beats.valid & (body | free)
-        accepted = Signal()
         m.d.comb += [
             free.eq(~request.valid | request.ready),
-            accepted.eq(here & (~storing | lane_is_last)),
-            beats.ready.eq((body | free) & (~storing | lane_is_last)),
+            beats.ready.eq(body | free),
         ]
 
         # Dwords that are still to come. The digest is one that the length does not count.
@@ -183,49 +173,66 @@ class TlpIngress(wiring.Component):
             expected.eq(Mux(body, owed, Mux(with_data, length, 0))),
         ]
 
-        store = memory.Memory(shape=32, depth=self._max_payload // 4, init=[],
-                              attrs={"no_rw_check": 1, "ram_style": "block"})
-        m.submodules.store = store
-        write, read = store.write_port(), store.read_port()
-        words = [beats.p.data[32 * i:32 * i + 32] for i in range(lanes)]
-        word = Signal(32)
-        with m.Switch(lane):
-            for i in range(lanes):
-                with m.Case(i):
-                    m.d.comb += word.eq(words[i])
-        room = stored < self._max_payload // 4
-        # Both candidates for the next address are registers, so that `step` costs one gate.
-        walk = Signal(range(self._max_payload // 4))
-        after = Signal(range(self._max_payload // 4), init=1)
-        m.d.comb += [
-            write.addr.eq(stored),
-            write.data.eq(word),
-            write.en.eq(here & storing & (beats.p.dwords != 0) & room),
-            read.addr.eq(Mux(self.step, after, walk)),
-            read.en.eq(1),
-            self.payload.eq(read.data),
-        ]
+        # Payload is written a beat a clock and read a dword a clock. Each RAM holds one byte of every dword, so that
+        # its write port is as many times wider as there are lanes, and no logic selects between them.
+        filled = beats.p.dwords != 0
+        rows = 1 << (-(-self._max_payload // 4 // lanes)).bit_length()
+        row = Signal(range(rows + 1))
+        begins = here & filled & (row == 0)
+        # The dword that `payload` shows next, and the one behind it.
+        walk, after = Signal(range(rows * lanes)), Signal(range(rows * lanes))
+        for byte in range(4):
+            store = memory.Memory(
+                shape=8, depth=rows * lanes, init=[], attrs={"no_rw_check": 1, "ram_style": "block"})
+            m.submodules[f"store_{byte}"] = store
+            for lane in range(lanes):
+                write = store.write_port()
+                m.d.comb += [
+                    write.addr.eq(Cat(Const(lane, (lanes - 1).bit_length()), row[:-1])),
+                    write.data.eq(beats.p.data[32 * lane + 8 * byte:32 * lane + 8 * byte + 8]),
+                    write.en.eq(here & ~row[-1]),
+                ]
+            read = store.read_port()
+            m.d.comb += [
+                read.addr.eq(Mux(self.step, after, walk)),
+                read.en.eq(1),
+                self.payload[8 * byte:8 * byte + 8].eq(read.data),
+            ]
+        with m.If(here):
+            with m.If(beats.p.last):
+                m.d.sync += row.eq(0)
+            with m.Elif(filled & ~row[-1]):
+                m.d.sync += row.eq(following(row))
+
+        # How many dwords the first row holds; the rest of it is left out.
+        in_first, in_first_last = Signal(range(lanes + 1)), Signal(range(lanes + 1))
+        m.d.comb += in_first.eq(Mux(begins, beats.p.dwords, in_first_last))
+        m.d.sync += in_first_last.eq(in_first)
+
+        def behind(number):
+            """Place of the dword behind the one at *number*."""
+            one_more = following(number)
+            leaves = (number >> (lanes.bit_length() - 1) == 0) & (one_more[:len(in_first)] == in_first)
+            return Mux(leaves, lanes, one_more)
+
+        start = Signal.like(walk)
+        m.d.comb += start.eq(Mux(in_first == 1, lanes, 1))
         with m.If(~request.valid | request.ready):
-            m.d.sync += [walk.eq(0), after.eq(1)]
+            m.d.sync += [walk.eq(start), after.eq(behind(start) if lanes > 4 else following(start))]
         with m.Elif(self.step):
-            m.d.sync += [walk.eq(after), after.eq(after + 1)]
+            m.d.sync += [walk.eq(after), after.eq(behind(after) if lanes > 4 else following(after))]
 
         p = request.p
         awaiting = Signal()
         take_word = Mux(body, awaiting, with_data)
         with m.If(request.ready):
             m.d.sync += request.valid.eq(0)
-        with m.If(here & storing & (beats.p.dwords != 0)):
-            m.d.sync += lane.eq(Mux(lane_is_last, 0, lane + 1))
-            with m.If(room):
-                m.d.sync += stored.eq(stored + 1)
-        with m.If(here & (beats.p.dwords != 0) & take_word & (lane == 0)):
-            m.d.sync += [p.data.eq(words[0]), awaiting.eq(0)]
+        with m.If(here & filled & take_word):
+            m.d.sync += [p.data.eq(beats.p.data[:32]), awaiting.eq(0)]
         with m.Elif(here & ~body):
             m.d.sync += awaiting.eq(with_data)
         with m.If(here & ~body):
             m.d.sync += [
-                storing_body.eq(storing_header),
                 p.kind.eq(Mux(broken | crosses | oversized | self.truncated, Kind.MALFORMED, kind)),
                 p.write.eq(with_data),
                 p.posted.eq(posted),
@@ -241,7 +248,7 @@ class TlpIngress(wiring.Component):
                 p.traffic_class.eq(header.traffic_class),
                 p.attributes.eq(attributes),
             ]
-        with m.If(accepted):
+        with m.If(here):
             m.d.sync += [
                 body.eq(~beats.p.last),
                 owed.eq(expected - dwords),
@@ -249,8 +256,6 @@ class TlpIngress(wiring.Component):
                 exceeded.eq(matches | (body & (exceeded | owed[11]))),
                 request.valid.eq(beats.p.last),
             ]
-            with m.If(beats.p.last):
-                m.d.sync += stored.eq(0)
-                with m.If(~matches | (body & exceeded)):
-                    m.d.sync += p.kind.eq(Kind.MALFORMED)
+            with m.If(beats.p.last & (~matches | (body & exceeded))):
+                m.d.sync += p.kind.eq(Kind.MALFORMED)
         return m
