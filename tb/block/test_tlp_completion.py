@@ -3,13 +3,12 @@
 import random
 
 import pytest
-from block.simulation import any_dword, plain, simulate, stalling, taking, tlp_packets
+from block.simulation import any_dword, raw_packets, simulate, stalling, taking
 from virtio_mmr.gateware.tlp.completion import CompletionBuilder
 from virtio_mmr.spec.tlp import CompletionStatus
 from virtio_mmr_sim.model.tlp import Completion, build
 
 WIDTHS = (64, 128, 256, 512)
-CONTEXTS = 32
 COMPLETER = 0x4A10
 
 
@@ -43,70 +42,47 @@ def expected(requests):
     ]
 
 
+async def reply(ctx, dut, context, says, dwords, pause=lambda: False):
+    """The replies of one completion; the clock behind a long one brings nothing."""
+    for index, dword in enumerate(dwords):
+        while index and pause():
+            await ctx.tick()
+        ctx.set(dut.reply_valid, 1)
+        ctx.set(dut.reply, dword)
+        ctx.set(dut.first, index == 0)
+        ctx.set(dut.last, index == len(dwords) - 1)
+        ctx.set(dut.completion, {**says, "dwords": len(dwords) - index})
+        ctx.set(dut.context, context)
+        await ctx.tick()
+        ctx.set(dut.reply_valid, 0)
+    if len(dwords) > 1:
+        await ctx.tick()
+
+
 def run(requests, width, rng, *, stall=0.0, pause=0.0, extra=12):
-    """Replies one clock behind their operations, as the sequencer gives them; beats, and valid of every clock."""
-    dut = CompletionBuilder(width, contexts=CONTEXTS)
-    found, clocks, forgotten = [], [], []
+    """Beats of the completions, and (valid, ready, last) of every clock."""
+    dut = CompletionBuilder(width)
+    found, clocks = [], []
     wanted = sum(len(completions) for _, completions in requests)
 
     async def feed(ctx):
         ctx.set(dut.completer, COMPLETER)
-        replies = []
-
-        async def clock(operation=None, *, admit=False, long=False, context=None):
-            """The operation of this clock; its reply follows in the next."""
-            replies.append(operation)
-            reply = replies.pop(0)
-            ctx.set(dut.reply_valid, reply is not None)
-            if reply is not None:
-                says, dword, first, last = reply
-                ctx.set(dut.reply, dword)
-                ctx.set(dut.first, first)
-                ctx.set(dut.last, last)
-                ctx.set(dut.completion, says)
-            ctx.set(dut.admit, admit)
-            ctx.set(dut.admit_long, admit and long)
-            ctx.set(dut.remember, context is not None)
-            if context is not None:
-                ctx.set(dut.context, context)
-            await ctx.tick()
-
-        replies.append(None)
-        remembered = 0
         for context, completions in requests:
-            while remembered - len(forgotten) >= CONTEXTS:
-                await clock()
-            remembered += 1
-            fresh = context
             for says, dwords in completions:
-                long = len(dwords) > 1
-                while not ctx.get(dut.room_long if long else dut.room) or rng.random() < pause:
-                    await clock(context=fresh)
-                    fresh = None
-                for index, dword in enumerate(dwords):
-                    while index and rng.random() < pause:
-                        await clock()
-                    await clock((says, dword, index == 0, index == len(dwords) - 1), admit=index == 0, long=long,
-                                context=fresh)
-                    fresh = None
-        await clock()
-        while len(packets()) < wanted:
-            await clock()
-        for _ in range(extra):
-            await clock()
-
-    def packets():
-        return [beat for beat in found if beat["last"]]
+                while not ctx.get(dut.room) or rng.random() < pause:
+                    await ctx.tick()
+                await reply(ctx, dut, context, says, dwords, lambda: rng.random() < pause)
+        while sum(beat["last"] for beat in found) < wanted:
+            await ctx.tick()
+        await ctx.tick().repeat(extra)
 
     async def watch(ctx):
         while True:
-            _, _, *now, forget = await ctx.tick().sample(
-                dut.beats.valid, dut.beats.ready, dut.beats.p.last, dut.forget)
+            _, _, *now = await ctx.tick().sample(dut.beats.valid, dut.beats.ready, dut.beats.p.last)
             clocks.append(now)
-            forgotten.extend([1] if forget else [])
 
     simulate(dut, feed, background=[stalling(dut.beats, rng, stall), taking(dut.beats, found), watch])
-    return found, clocks, len(forgotten)
+    return found, clocks
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -114,9 +90,8 @@ def run(requests, width, rng, *, stall=0.0, pause=0.0, extra=12):
 def test_completions_are_whole_in_order_and_without_a_gap(width, stall, pause):
     rng = random.Random(width)
     requests = [random_request(rng) for _ in range(30)]
-    found, clocks, forgotten = run(requests, width, rng, stall=stall, pause=pause)
-    assert tlp_packets(found) == expected(requests)
-    assert forgotten == len(requests)
+    found, clocks = run(requests, width, rng, stall=stall, pause=pause)
+    assert raw_packets(found) == expected(requests)
     inside = False
     for valid, ready, last in clocks:
         assert valid or not inside, "a gap inside a packet"
@@ -133,64 +108,45 @@ def test_every_length_fills_its_beats(width):
         says = {"dwords": length, "byte_count": 4 * length, "lower_address": 0, "unsupported": 0, "has_data": 1,
                 "final": 1}
         requests.append((context, [(says, [any_dword(rng) for _ in range(length)])]))
-    found, _, _ = run(requests, width, rng, stall=0.2)
-    assert tlp_packets(found) == expected(requests)
-    beside = max(lanes - 3, 1)
-    counts = [[min(length, beside), *(min(length - at, lanes) for at in range(beside, length, lanes))]
-              for length in range(1, 33)]
-    assert [beat["dwords"] for beat in found] == [count for packet in counts for count in packet]
+    found, _ = run(requests, width, rng, stall=0.2)
+    assert raw_packets(found) == expected(requests)
+    assert [beat["keep"].bit_count() for beat in found] == [
+        min(3 + length - at, lanes) for length in range(1, 33) for at in range(0, 3 + length, lanes)]
 
 
-@pytest.mark.parametrize("long", [False, True])
-def test_room_is_counted_from_admission_to_the_last_beat(long):
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("length", [1, 32])
+def test_room_ends_before_the_store_does_and_comes_back(width, length):
     rng = random.Random(0)
-    dut = CompletionBuilder(128, contexts=CONTEXTS)
-    says = {"dwords": 2 if long else 1, "byte_count": 4, "has_data": 1, "final": 1}
+    dut = CompletionBuilder(width)
+    says = {"byte_count": 4, "has_data": 1, "final": 1}
+    found = []
 
     async def fill(ctx):
-        admitted = 0
-        await ctx.tick()
-        while ctx.get(dut.room_long if long else dut.room):
-            assert admitted < CONTEXTS
-            ctx.set(dut.remember, 1)
-            ctx.set(dut.context, {"tag": admitted})
-            ctx.set(dut.admit, 1)
-            ctx.set(dut.admit_long, long)
-            await ctx.tick()
-            ctx.set(dut.remember, 0)
-            ctx.set(dut.admit, 0)
-            ctx.set(dut.admit_long, 0)
-            # Long ones are at least as far apart as they are long.
-            await ctx.tick().repeat(2 if long else 1)
-            admitted += 1
-        assert admitted >= (2 if long else 8)
-        assert ctx.get(dut.room) == long, "a short completion still has room beside long ones"
-        await ctx.tick().repeat(5)
-        assert not ctx.get(dut.beats.valid), "nothing is complete yet"
-        for _ in range(admitted):
-            for index in range(2 if long else 1):
-                ctx.set(dut.reply_valid, 1)
-                ctx.set(dut.reply, any_dword(rng))
-                ctx.set(dut.completion, says)
-                ctx.set(dut.first, index == 0)
-                ctx.set(dut.last, index == (1 if long else 0))
-                await ctx.tick()
-            ctx.set(dut.reply_valid, 0)
-        await ctx.tick().repeat(5)
-        assert not ctx.get(dut.room_long if long else dut.room)
-        tags = []
-        while len(tags) < admitted:
-            ctx.set(dut.beats.ready, 1)
-            _, _, valid, beat = await ctx.tick().sample(dut.beats.valid, dut.beats.payload)
-            ctx.set(dut.beats.ready, 0)
-            if valid and plain(beat)["last"]:
-                await ctx.tick()
-                assert ctx.get(dut.room_long if long else dut.room), "a place is free as soon as a packet has left"
-            if valid and plain(beat)["first"]:
-                tags.append(plain(beat)["header"] >> 72 & 0xFF)
-        assert tags == list(range(admitted))
+        sent = []
 
-    simulate(dut, fill)
+        async def one_more():
+            context, _ = random_request(rng)
+            sent.append((context, [({**says, "dwords": length, "lower_address": 0, "unsupported": 0},
+                                    [any_dword(rng) for _ in range(length)])]))
+            await reply(ctx, dut, context, *sent[-1][1][0])
+
+        ctx.set(dut.completer, COMPLETER)
+        while ctx.get(dut.room):
+            await one_more()
+        assert len(sent) >= 7
+        # Room is looked at while one more is on its way.
+        await one_more()
+        await one_more()
+        await ctx.tick().repeat(5)
+        assert not ctx.get(dut.room)
+        ctx.set(dut.beats.ready, 1)
+        while sum(beat["last"] for beat in found) < len(sent):
+            await ctx.tick()
+        assert ctx.get(dut.room)
+        assert raw_packets(found) == expected(sent)
+
+    simulate(dut, fill, background=[taking(dut.beats, found)])
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -198,8 +154,8 @@ def test_single_dwords_go_at_the_rate_of_the_width(width):
     rng = random.Random(0)
     says = {"dwords": 1, "byte_count": 4, "lower_address": 0, "unsupported": 0, "has_data": 1, "final": 1}
     requests = [(random_request(rng)[0], [(says, [any_dword(rng)])]) for _ in range(40)]
-    found, clocks, _ = run(requests, width, rng)
-    assert tlp_packets(found) == expected(requests)
+    found, clocks = run(requests, width, rng)
+    assert raw_packets(found) == expected(requests)
     valid = [now[0] for now in clocks]
     start = valid.index(1)
     assert valid[start:start + 40] == [1] * 40

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from block.simulation import any_dword, simulate, stalling, taking, tlp_beats, tlp_packets
+from block.simulation import any_dword, raw_beats, raw_packets, simulate, stalling, taking
 from virtio_mmr.gateware.tlp.egress import TlpEgress
 from virtio_mmr_sim.bus.amaranth import push
 
@@ -29,7 +29,7 @@ def test_every_source_keeps_its_order_and_every_packet_its_beats(sources, stall)
             for packet in sent[source]:
                 for _ in range(rng.choice([0, 0, 1, 7])):
                     await ctx.tick()
-                await push(ctx, dut.sources[source], tlp_beats(packet, WIDTH // 32))
+                await push(ctx, dut.sources[source], raw_beats(packet, WIDTH // 32))
             running[0] -= 1
             while running[0]:
                 await ctx.tick()
@@ -42,7 +42,7 @@ def test_every_source_keeps_its_order_and_every_packet_its_beats(sources, stall)
 
     simulate(dut, *map(feeder, range(sources)),
              background=[stalling(dut.beats, rng, stall), taking(dut.beats, found), watch])
-    packets = tlp_packets(found)
+    packets = raw_packets(found)
     assert len(packets) == 40 * sources
     assert [[one for one in packets if one[1] == source] for source in range(sources)] == sent
 
@@ -59,16 +59,16 @@ def test_packet_on_offer_keeps_its_place_and_then_the_lowest_number_goes(sources
 
     async def offer(ctx):
         last = sources - 1
-        ctx.set(dut.sources[last].payload, {"header": last, "first": 1, "last": 1})
+        ctx.set(dut.sources[last].payload, {"data": last, "keep": 1, "last": 1})
         ctx.set(dut.sources[last].valid, 1)
         await ctx.tick()
         for source in range(last):
-            ctx.set(dut.sources[source].payload, {"header": source, "first": 1, "last": 1})
+            ctx.set(dut.sources[source].payload, {"data": source, "keep": 1, "last": 1})
             ctx.set(dut.sources[source].valid, 1)
         ctx.set(dut.beats.ready, 1)
         for _ in range(sources):
             _, _, header, *ready = await ctx.tick().sample(
-                dut.beats.p.header, *(source.ready for source in dut.sources))
+                dut.beats.p.data, *(source.ready for source in dut.sources))
             order.append(header)
             assert [index for index, taken in enumerate(ready) if taken] == [header]
             ctx.set(dut.sources[header].valid, 0)
@@ -84,7 +84,7 @@ def test_no_clock_is_lost_between_packets_of_two_sources():
     async def offer(ctx):
         ctx.set(dut.beats.ready, 1)
         for source in dut.sources:
-            ctx.set(source.payload, {"first": 1, "last": 1})
+            ctx.set(source.payload, {"last": 1})
             ctx.set(source.valid, 1)
         for _ in range(20):
             _, _, valid, *ready = await ctx.tick().sample(dut.beats.valid, *(source.ready for source in dut.sources))

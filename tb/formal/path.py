@@ -16,10 +16,10 @@ BARS = (Bar(index=0, kind=BarKind.MEMORY64, regions=(
 
 
 @contextlib.contextmanager
-def scaled(*, depth: int = 8, reserve: int = 2, completions: int = 4, long: int = 2):
+def scaled(*, depth: int = 8, reserve: int = 2, rows: int = 16):
     """Queues and stores of this size for what is elaborated inside, so that a few clocks fill them."""
     with (mock.patch.multiple(sequencer_module, QUEUE_DEPTH=depth, QUEUE_RESERVE=reserve),
-          mock.patch.multiple(completion_module, DEPTH=completions, LONG_DEPTH=long)):
+          mock.patch.multiple(completion_module, ROWS=rows)):
         yield
 
 

@@ -9,55 +9,36 @@ from virtio_mmr_sim.formal import Engine, Harness, Mode, PacketContract, StreamC
 
 
 def completions(width: int, longest: int) -> Harness:
-    """A small builder, a sender that keeps the rules of its ports, and one completion followed by its number."""
+    """A small ring, a sender that keeps the rules of its ports, and one completion followed by its number."""
     h = Harness()
     with scaled():
-        dut = h.add(CompletionBuilder(width, contexts=8), driven={"completer", "admit", "admit_long", "first", "last"})
+        dut = h.add(CompletionBuilder(width), driven={"completer", "first", "last"})
     beats, c = dut.beats, dut.completion
     h.m.d.comb += dut.completer.eq(h.constant(16, "completer"))
 
-    # The sender: what is started in one clock begins in the next; its dwords may pause.
-    start, dwords = h.free(1, "start"), h.free(range(longest + 1), "dwords")
-    begun, left = Signal(), Signal(6)
-    busy = Signal()
-    ends = dut.reply_valid & dut.last
-    h.m.d.comb += [
-        dut.admit.eq(start & (dwords != 0)),
-        dut.admit_long.eq(start & (dwords > 1)),
-        dut.first.eq(~begun),
-        dut.last.eq(left == 1),
-    ]
-    h.assume(~dut.admit | (Mux(dwords > 1, dut.room_long, dut.room) & (~busy | ends)))
-    h.m.d.sync += busy.eq(dut.admit | (busy & ~ends))
-    with h.m.If(dut.admit):
-        h.m.d.sync += [left.eq(dwords), begun.eq(0)]
-    with h.m.Elif(dut.reply_valid):
-        h.m.d.sync += [left.eq(left - 1), begun.eq(1)]
-    h.assume(~dut.reply_valid | busy)
-    h.assume(~busy | begun | dut.reply_valid)
-    h.assume(~(dut.reply_valid & dut.first) | ((c.dwords == left) & ((left == 1) | c.has_data)))
-    # Contexts come before or with the start of the first completion that needs them.
-    remembered, needed = Signal(5), Signal(5)
+    # The sender: a completion begins in the clock after it had room; its dwords may pause, and the clock behind a long
+    # one begins nothing.
+    dwords = h.free(range(longest + 1), "dwords")
+    begun, left, resting = Signal(), Signal(6), Signal()
+    now = Mux(begun, left, dwords)
     opens = dut.reply_valid & dut.first
-    finals = opens & c.final
-    h.m.d.sync += [remembered.eq(remembered + dut.remember), needed.eq(needed + finals)]
-    h.assume(~dut.admit | (remembered + dut.remember > needed + finals))
-    forgotten = Signal(5)
-    h.m.d.sync += forgotten.eq(forgotten + dut.forget)
-    h.assume(~dut.remember | (remembered - forgotten < 8))
+    h.m.d.comb += [dut.first.eq(~begun), dut.last.eq(now == 1)]
+    h.m.d.sync += resting.eq(dut.reply_valid & dut.last & begun)
+    with h.m.If(dut.reply_valid):
+        h.m.d.sync += [left.eq(now - 1), begun.eq(~dut.last)]
+    h.assume(dwords != 0)
+    h.assume(~opens | (h.past(dut.room) & ~resting))
+    h.assume(~dut.reply_valid | ((c.dwords == now) & ((dut.first & dut.last) | c.has_data)))
 
     StreamContract.watch(h, "beats", beats)
     PacketContract.watch(h, "packets", beats, gapless=True)
 
-    # One completion, one context and one dword, whichever they are.
+    # One completion and one dword, whichever they are.
     chosen, came, gone = h.constant(4, "chosen"), Signal(5), Signal(5)
-    descriptor, known, owner = Signal.like(c), Signal(), Signal(5)
+    descriptor, context, known = Signal.like(c), Signal.like(dut.context), Signal()
     h.m.d.sync += came.eq(came + opens)
     with h.m.If(opens & (came == chosen)):
-        h.m.d.sync += [descriptor.eq(c), known.eq(1), owner.eq(needed)]
-    picked, context = h.constant(4, "picked"), Signal.like(dut.context)
-    with h.m.If(dut.remember & (remembered == picked)):
-        h.m.d.sync += context.eq(dut.context)
+        h.m.d.sync += [descriptor.eq(c), context.eq(dut.context), known.eq(1)]
     place, word, has_word = h.constant(range(longest), "place"), Signal(32), Signal()
     position = Signal(6)
     with h.m.If(dut.reply_valid):
@@ -65,34 +46,37 @@ def completions(width: int, longest: int) -> Harness:
         with h.m.If((came - ~opens == chosen) & (position == place)):
             h.m.d.sync += [word.eq(dut.reply), has_word.eq(1)]
 
-    header, leaves = Signal(CompletionHeader), beats.valid & beats.ready
-    sent = Signal(6)
-    h.m.d.comb += header.eq(beats.p.header[:96])
-    h.m.d.sync += [gone.eq(gone + (leaves & beats.p.last))]
+    # The packet as it should be, dword by dword.
+    header, total = Signal(CompletionHeader), Mux(descriptor.has_data, descriptor.dwords, 0)
+    h.m.d.comb += [
+        header.fmt.eq(Cat(0, descriptor.has_data, 0)),
+        header.type.eq(Mux(context.locked, 0b01011, 0b01010)),
+        header.length.eq(total),
+        Cat(header.tag, header.tag_8, header.tag_9).eq(context.tag),
+        header.requester.eq(context.requester),
+        header.traffic_class.eq(context.traffic_class),
+        Cat(header.attributes_low, header.attribute_high).eq(context.attributes),
+        header.completer.eq(dut.completer),
+        header.status.eq(descriptor.unsupported),
+        header.byte_count.eq(descriptor.byte_count),
+        header.lower_address.eq(descriptor.lower_address),
+    ]
+    lanes = width // 32
+    leaves, sent = beats.valid & beats.ready, Signal(7)
+    h.m.d.sync += gone.eq(gone + (leaves & beats.p.last))
     with h.m.If(leaves):
-        h.m.d.sync += sent.eq(Mux(beats.p.last, 0, sent + beats.p.dwords))
+        h.m.d.sync += sent.eq(Mux(beats.p.last, 0, sent + lanes))
     with h.m.If(beats.valid & (gone == chosen)):
         h.check(known)
-        total = Mux(descriptor.has_data, descriptor.dwords, 0)
-        h.check(beats.p.last == (sent + beats.p.dwords == total))
-        with h.m.If(beats.p.first):
-            h.check(header.fmt == Cat(0, descriptor.has_data, 0))
-            h.check(header.length == total)
-            h.check(header.byte_count == descriptor.byte_count)
-            h.check(header.lower_address == descriptor.lower_address)
-            h.check(header.status == descriptor.unsupported)
-            h.check(header.completer == dut.completer)
-            h.check(header.digest == 0)
-            with h.m.If(owner == picked):
-                h.check(header.type == Mux(context.locked, 0b01011, 0b01010))
-                h.check(Cat(header.tag, header.tag_8, header.tag_9) == context.tag)
-                h.check(header.requester == context.requester)
-                h.check(header.traffic_class == context.traffic_class)
-                h.check(Cat(header.attributes_low, header.attribute_high) == context.attributes)
-        for lane in range(width // 32):
-            with h.m.If((lane < beats.p.dwords) & (sent + lane == place)):
-                h.check(has_word & (beats.p.data[32 * lane:32 * lane + 32] == word))
-        h.check((leaves & beats.p.last & descriptor.final) == dut.forget)
+        h.check(beats.p.last == (3 + total <= sent + lanes))
+        for lane in range(lanes):
+            h.check(beats.p.keep[lane] == (sent + lane < 3 + total))
+            data = beats.p.data[32 * lane:32 * lane + 32]
+            for number in range(lane, 3, lanes):
+                with h.m.If(sent + lane == number):
+                    h.check(data == header.as_value()[32 * number:32 * number + 32])
+            with h.m.If(beats.p.keep[lane] & (sent + lane == 3 + place)):
+                h.check(has_word & (data == word))
     h.check(gone <= came)
     h.cover(leaves & (gone == chosen) & beats.p.last & (descriptor.dwords == longest) & (place == longest - 1))
     h.cover(~dut.room & (chosen == 3))
@@ -104,7 +88,7 @@ CLAIM = ("completions leave in the order in which they were begun, whole and wit
          "descriptor and request and every dword in its place; what block RAM shows in a collision is never used")
 
 
-@proof(CLAIM + " (128 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=8, cover=10, engine=Engine.BOOLECTOR)
+@proof(CLAIM + " (128 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=8, cover=16, engine=Engine.BOOLECTOR)
 def test_completions():
     return completions(128, 3)
 

@@ -74,11 +74,11 @@ FAULTS = (
         "tlp/ingress.py", "free.eq(~request.valid | request.ready)", "free.eq(1)",
         "a request is overwritten while it waits", (proof("ingress", "requests_stay"),)),
     Fault(
-        "tlp/completion.py", "context_read.addr.eq(Mux(self.forget, after, oldest))", "context_read.addr.eq(oldest)",
-        "a completion right behind another carries the other's tag", (proof("completion", "completions"), block(
+        "tlp/completion.py", "late_row.eq(row)", "late_row.eq(after)",
+        "dwords of a long completion land behind their packet", (proof("completion", "completions"), block(
             "tlp_completion", "completions_are_whole_in_order_and_without_a_gap"), TRAFFIC)),
     Fault(
-        "access/sequencer.py", "inside <= QUEUE_DEPTH - QUEUE_RESERVE - 4", "inside <= QUEUE_DEPTH - QUEUE_RESERVE",
+        "access/sequencer.py", "QUEUE_DEPTH - QUEUE_RESERVE - 3)", "QUEUE_DEPTH - QUEUE_RESERVE + 1)",
         "requests under way when rx_np_ok falls have no place, and block writes",
         (proof("sequencer", "writes_are_always_taken"), block(
             "access_sequencer", "at_least_sixteen_more_requests_are_taken_while_the_flag_is_high"), bench(

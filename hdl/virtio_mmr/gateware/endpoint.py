@@ -1,7 +1,7 @@
 """The endpoint: every block, wired. No logic of its own beyond the choice of the clock's event.
 
 The path of a TLP is the order of this file: receiver, ingress, decoder, sequencer, router and
-windows, state, completion, egress, transmitter.
+windows, state, completion, egress.
 """
 
 from amaranth.hdl import Cat, Module, Signal
@@ -18,8 +18,8 @@ from . import backend
 from .access.decoder import BarDecoder
 from .access.interface import Space
 from .access.router import AccessRouter
-from .access.sequencer import QUEUE_DEPTH, AccessSequencer
-from .adapters.raw import RawReceiver, RawTransmitter
+from .access.sequencer import AccessSequencer
+from .adapters.raw import RawReceiver
 from .errors import ErrorReporter
 from .notify import NotifyUnit
 from .requester.port import RequesterPort
@@ -268,28 +268,21 @@ class Endpoint(wiring.Component):
                                      event.epoch.eq(taken.p.epoch), event.value.eq(value)]
 
         # --- Completions to the link ----------------------------------------------------------------------
-        m.submodules.completion = completion = CompletionBuilder(width, contexts=QUEUE_DEPTH)
+        m.submodules.completion = completion = CompletionBuilder(width)
         m.submodules.egress = egress = TlpEgress(width)
-        m.submodules.transmitter = transmitter = RawTransmitter(width)
         m.d.comb += [
-            completion.context.eq(sequencer.context),
-            completion.remember.eq(sequencer.remember),
-            sequencer.forget.eq(completion.forget),
+            completion.context.eq(operation.p.context),
             completion.reply_valid.eq(operation.valid & operation.p.answered),
             completion.reply.eq(router.port.reply.p.data),
             completion.first.eq(operation.p.first),
             completion.last.eq(operation.p.last),
             completion.completion.eq(operation.p.completion),
-            completion.admit.eq(sequencer.admit),
-            completion.admit_long.eq(sequencer.admit_long),
             completion.completer[3:8].eq(control.device),
             completion.completer[8:].eq(control.bus),
             sequencer.room.eq(completion.room),
-            sequencer.room_long.eq(completion.room_long),
         ]
         wiring.connect(m, completion.beats, egress.sources[0])
-        wiring.connect(m, egress.beats, transmitter.beats)
-        wiring.connect(m, transmitter.raw, wiring.flipped(self.tx))
+        wiring.connect(m, egress.beats, wiring.flipped(self.tx))
 
         # --- Errors, and the streams that go straight through -----------------------------------------------
         m.submodules.errors = errors = ErrorReporter()

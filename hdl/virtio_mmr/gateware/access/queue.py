@@ -24,6 +24,8 @@ class BlockQueue(wiring.Component):
     head : Out(stream.Signature(shape))
     empty : Out(1)
         Nothing was inside a clock ago, not even on its way to the head, and nothing came.
+    stored : Out(range(depth + 1))
+        Items that the RAM holds and has not shown yet; two more fit behind it.
     """
 
     def __init__(self, shape, depth: int):
@@ -33,6 +35,7 @@ class BlockQueue(wiring.Component):
             "entries": In(stream.Signature(shape)),
             "head": Out(stream.Signature(shape)),
             "empty": Out(1),
+            "stored": Out(range(depth + 1)),
         })
 
     def elaborate(self, platform):
@@ -40,9 +43,9 @@ class BlockQueue(wiring.Component):
         m.submodules.store = store = memory.Memory(
             shape=self._shape, depth=self._depth, init=[], attrs={"no_rw_check": 1, "ram_style": "block"})
         write, read = store.write_port(), store.read_port()
-        # Items that the RAM holds and has not shown yet; whether it shows one that the head has not taken.
-        stored = Signal(range(self._depth + 1))
+        stored = self.stored
         first, last = Signal(range(self._depth)), Signal(range(self._depth))
+        # `shown`: the RAM shows an item that the head has not taken.
         push, fetch, shown, move = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.entries.ready.eq(stored != self._depth),

@@ -19,6 +19,7 @@ from amaranth.lib.wiring import In, Out
 from virtio_mmr.config.device import Bar
 from virtio_mmr.spec.tlp import READ_COMPLETION_BOUNDARY
 
+from .compare import below
 from .decoder import RegionDecoder
 from .interface import CONFIG, NOWHERE, Access, CompletionDescriptor, Kind, Place, Request, RequestContext
 from .queue import BlockQueue
@@ -41,10 +42,11 @@ class Operation(data.Struct):
     #: The request is refused because its payload is poisoned; see `completion.unsupported` for any refusal.
     poisoned: unsigned(1)
     completion: CompletionDescriptor
+    context: RequestContext
 
 
 class Waiting(data.Struct):
-    """A non-posted request in the queue, without its context."""
+    """A non-posted request in the queue."""
 
     place: Place
     write: unsigned(1)
@@ -56,6 +58,7 @@ class Waiting(data.Struct):
     first_be: unsigned(4)
     #: A write's payload; a read's length and last byte enables.
     data: unsigned(32)
+    context: RequestContext
 
     @property
     def length(self):
@@ -94,18 +97,12 @@ class AccessSequencer(wiring.Component):
     payload : In(32), step : Out(1)
         Payload of a request from its second dword on; `step` takes a dword.
     operation : Out(stream.Signature(Operation, always_ready=True))
-    room, room_long : In(1)
-        A completion of one dword, or of up to 32, may be started.
-    admit, admit_long : Out(1)
-        One was started in this clock.
+    room : In(1)
+        A completion of any length may be started.
     captures : Out(1)
         A configuration write to this function was taken: its bus and device number are ours.
     dropped : Out(4)
         Pulses by `Outcome`: a request ended here without an access.
-    context : Out(RequestContext), remember : Out(1)
-        A non-posted request was taken; its completions come in this order.
-    forget : In(1)
-        The last completion of the oldest request leaves.
     non_posted_ok : Out(1)
         At least `QUEUE_RESERVE` places are free.
     event_wanted : In(1), event_slot : Out(1)
@@ -123,14 +120,8 @@ class AccessSequencer(wiring.Component):
             "step": Out(1),
             "operation": Out(stream.Signature(Operation, always_ready=True)),
             "room": In(1),
-            "room_long": In(1),
-            "admit": Out(1),
-            "admit_long": Out(1),
             "captures": Out(1),
             "dropped": Out(4),
-            "context": Out(RequestContext),
-            "remember": Out(1),
-            "forget": In(1),
             "non_posted_ok": Out(1),
             "event_wanted": In(1),
             "event_slot": Out(1),
@@ -203,18 +194,15 @@ class AccessSequencer(wiring.Component):
         m.d.comb += byte_count.eq(Cat(0, 0, left[:10]) - missing)
 
         # --- Who goes -----------------------------------------------------------------------------------
-        head_may_start = waiting & Mux(head_single | head_refused, self.room & (head_single | prepared),
-                                       cut & self.room_long)
+        # No completion starts in the clock behind a long one's last dword, which is still being stored.
+        resting = Signal()
+        may_start = self.room & ~resting
+        head_may_start = waiting & may_start & (head_single | Mux(head_refused, prepared, cut))
         writing = Signal()
         prefer_head = Signal()
-        inside = Signal(range(QUEUE_DEPTH + 1))
-        # A clock late, so one place is kept for what is taken meanwhile.
-        welcoming = Signal()
-        m.d.sync += welcoming.eq(inside < QUEUE_DEPTH - 1)
-        welcome = valid & non_posted & welcoming
-        at_once = single & self.room & queue.empty
-        direct = welcome & at_once
-        enqueue = welcome & ~at_once
+        at_once = single & may_start & queue.empty
+        direct = valid & non_posted & at_once
+        enqueue = valid & non_posted & ~at_once & queue.entries.ready
         wants_write = valid & is_write
         patience = Signal(3)
         event_first = self.event_wanted & patience.all()
@@ -262,14 +250,12 @@ class AccessSequencer(wiring.Component):
             queue.entries.p.data.eq(Mux(p.write, p.data, Cat(p.length, p.last_be))),
             queue.entries.valid.eq(enqueue),
             request.ready.eq((valid & discard) | enqueue | go_direct | (go_write & write_last)),
-            self.remember.eq(enqueue | go_direct),
-            self.context.requester.eq(p.requester),
-            self.context.tag.eq(p.tag),
-            self.context.traffic_class.eq(p.traffic_class),
-            self.context.attributes.eq(p.attributes),
-            self.context.locked.eq(p.locked),
+            w.context.requester.eq(p.requester),
+            w.context.tag.eq(p.tag),
+            w.context.traffic_class.eq(p.traffic_class),
+            w.context.attributes.eq(p.attributes),
+            w.context.locked.eq(p.locked),
         ]
-        m.d.sync += inside.eq(inside + self.remember - self.forget)
         piece_last = piece_left == 1
         finished = go_head & (head_single | head_refused | (piece_last & ends))
         m.d.comb += queue.head.ready.eq(finished)
@@ -287,13 +273,10 @@ class AccessSequencer(wiring.Component):
         with m.If(finished):
             m.d.sync += [prepared.eq(0), cut.eq(0)]
         long = go_head & ~head_single & ~head_refused
-        m.d.comb += [
-            self.admit.eq(go_direct | (go_head & ~walking)),
-            self.admit_long.eq(long & ~walking & ~piece_last),
-        ]
+        m.d.sync += resting.eq(long & piece_last)
         # Three more may be under way when the flag falls: in the request register, taken in the clock in which it
-        # falls, and offered in the clock before. One place is never filled.
-        m.d.sync += self.non_posted_ok.eq(inside <= QUEUE_DEPTH - QUEUE_RESERVE - 4)
+        # falls, and offered in the clock before.
+        m.d.sync += self.non_posted_ok.eq(below(queue.stored, QUEUE_DEPTH - QUEUE_RESERVE - 3))
 
         # --- The operation ------------------------------------------------------------------------------
         chosen = Signal(Waiting)
@@ -332,6 +315,7 @@ class AccessSequencer(wiring.Component):
             op.first.eq(~walking),
             op.last.eq(~go_head | head_single | head_refused | piece_last),
             op.poisoned.eq(chosen.poisoned),
+            op.context.eq(chosen.context),
         ]
         c = op.completion
         counted = chosen.memory

@@ -3,185 +3,89 @@
 Specification: PCI Express Base 5.0, 2.2.9 (completion rules) and 2.3.1.1 (data return).
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import C, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.compare import below
+from virtio_mmr.gateware.access.compare import below, following
 from virtio_mmr.gateware.access.interface import CompletionDescriptor, RequestContext
 from virtio_mmr.spec.tlp import CompletionStatus, TlpType
 
-from .beat import CompletionHeader, tlp_beat
+from .beat import CompletionHeader, raw_beat
 
-#: Completions that may be started before the first of them has left, and how many may be longer than a dword.
-DEPTH, LONG_DEPTH = 16, 2
+#: Rows of the packet store; a completion takes one for its header and first dword, and one for every four more.
+ROWS = 128
 
-#: Dwords of a long completion behind its first.
-_TAIL = 32
+#: Dwords of a completion's header.
+_HEADER = 3
 
 
-class _Entry(data.Struct):
-    completion: CompletionDescriptor
-    data: unsigned(32)
+def _mark(lanes: int) -> data.StructLayout:
+    """What goes with a beat's dwords.
+
+    Which dwords there are, whether the beat ends its packet, and whether there is no such beat because the packet
+    ended in the half row before.
+    """
+    return data.StructLayout({"keep": unsigned(lanes), "last": unsigned(1), "empty": unsigned(1)})
 
 
 class CompletionBuilder(wiring.Component):
-    """Three small stores: descriptors with their first dword, tails of long completions, contexts.
+    """A ring of rows in block RAM into which packets are written as they will leave, dword by dword.
 
-    A completion is complete before its first beat is offered, so its beats follow without a gap. Latency
-    from the last reply to the first beat: one clock, two above 128 bits. Order is the order of the replies.
+    The header is written together with the first dword, each further dword onto its own lane. A completion is
+    offered when its last dword has been written, so its beats follow without a gap. The RAM's output is the
+    packet's beat: latency from the last reply to the first beat is two clocks, three behind a long completion.
+    Order is the order of the replies. A dword behind the first is written a clock late, so that the lanes of the
+    header wait for no window; therefore the clock after a long completion's last reply brings no other's first.
 
     Members
     -------
-    context : In(RequestContext), remember : In(1)
-        A request was taken; its completions follow in the order of the requests.
-    forget : Out(1)
-        The last completion of the oldest request leaves.
     reply_valid : In(1)
     reply : In(32)
         Payload dword, or nothing of meaning for a completion without data.
     first, last : In(1)
         Position of the dword in its completion.
     completion : In(CompletionDescriptor)
-        Valid with `first`.
-    room, room_long : Out(1)
-    admit, admit_long : In(1)
-        Reserve room for a completion; its replies will come.
+        With every dword; ``dwords`` counts down.
+    context : In(RequestContext)
+        With `first`.
+    room : Out(1)
+        A completion of any length may be started, even if the one before it is still being written.
     completer : In(16)
-        Bus, device and function number to answer with; looked at when the completion leaves.
-    beats : Out(stream.Signature(tlp_beat(width)))
+        Bus, device and function number to answer with; looked at with `first`.
+    beats : Out(stream.Signature(raw_beat(width)))
     """
 
-    def __init__(self, width: int, *, contexts: int):
+    def __init__(self, width: int):
         self._width = width
-        self._contexts = contexts
         super().__init__({
-            "context": In(RequestContext),
-            "remember": In(1),
-            "forget": Out(1),
             "reply_valid": In(1),
             "reply": In(32),
             "first": In(1),
             "last": In(1),
             "completion": In(CompletionDescriptor),
+            "context": In(RequestContext),
             "room": Out(1),
-            "room_long": Out(1),
-            "admit": In(1),
-            "admit_long": In(1),
             "completer": In(16),
-            "beats": Out(stream.Signature(tlp_beat(width))),
+            "beats": Out(stream.Signature(raw_beat(width))),
         })
 
     def elaborate(self, platform):
         m = Module()
-        lanes = self._width // 32
-        beats = self.beats
         in_block_ram = {"no_rw_check": 1, "ram_style": "block"}
+        beat_lanes = self._width // 32
+        # A row holds a whole header; it leaves as two beats where the stream is narrower than that.
+        lanes = max(beat_lanes, _HEADER + 1)
+        halves = lanes // beat_lanes
+        c, context = self.completion, self.context
 
-        # --- Room -----------------------------------------------------------------------------------
-        entries, tails = Signal(range(DEPTH + 1)), Signal(range(LONG_DEPTH + 1))
-        left, left_long = Signal(), Signal()
-        m.d.sync += [
-            entries.eq(entries + self.admit - left),
-            tails.eq(tails + self.admit_long - left_long),
-        ]
-        # A clock late, so one place is kept for what is admitted meanwhile; long ones are clocks apart.
-        m.d.sync += [
-            self.room.eq(entries < DEPTH - 1),
-            self.room_long.eq((entries < DEPTH - 1) & (tails != LONG_DEPTH)),
-        ]
-
-        # --- Descriptors and first dwords -------------------------------------------------------------
-        m.submodules.entries = store = memory.Memory(shape=_Entry, depth=DEPTH, init=[])
-        write, read = store.write_port(), store.read_port(domain="comb")
-        head, tail = Signal(range(DEPTH)), Signal(range(DEPTH))
-        waiting = Signal(range(DEPTH + 1))
-        m.d.comb += [
-            write.addr.eq(tail),
-            write.data.completion.eq(self.completion),
-            write.data.data.eq(self.reply),
-            write.en.eq(self.reply_valid & self.first),
-            read.addr.eq(head),
-        ]
-        done = self.reply_valid & self.last
-        is_long = done & ~self.first
-        # A tail is written a clock late. Above 128 bits the first beat shows some of it, which takes another
-        # clock; then short completions wait as well, so that none overtakes.
-        short_complete, long_complete = Signal(), Signal()
-        if lanes > 4:
-            long_written = Signal()
-            m.d.sync += [short_complete.eq(done & self.first), long_written.eq(is_long), long_complete.eq(long_written)]
-        else:
-            m.d.comb += short_complete.eq(done & self.first)
-            m.d.sync += long_complete.eq(is_long)
-        m.d.sync += [
-            tail.eq(tail + done),
-            head.eq(head + left),
-            waiting.eq(waiting + (short_complete + long_complete) - left),
-        ]
-
-        # --- Contexts ---------------------------------------------------------------------------------
-        m.submodules.contexts = contexts = memory.Memory(
-            shape=RequestContext, depth=self._contexts, init=[], attrs=in_block_ram)
-        context_write, context_read = contexts.write_port(), contexts.read_port()
-        newest, oldest = Signal(range(self._contexts)), Signal(range(self._contexts))
-        # One ahead of the oldest, so that the read address costs one gate.
-        after = Signal(range(self._contexts), init=1)
-        m.d.comb += [
-            context_write.addr.eq(newest),
-            context_write.data.eq(self.context),
-            context_write.en.eq(self.remember),
-            context_read.addr.eq(Mux(self.forget, after, oldest)),
-            context_read.en.eq(1),
-        ]
-        m.d.sync += newest.eq(newest + self.remember)
-        with m.If(self.forget):
-            m.d.sync += [oldest.eq(after), after.eq(after + 1)]
-
-        # --- Tails ------------------------------------------------------------------------------------
-        # Payload dword i of a completion stands at dword 3 + i of its packet, so its lane is fixed. Rows are
-        # counted from the one that holds dword 1.
-        low = lanes.bit_length() - 1
-        start = 4 % lanes
-        row_bits = ((start + _TAIL - 2) >> low).bit_length()
-        position = Signal(range(start + _TAIL))
-        late_position, late_slot, late_data, late = Signal.like(position), Signal(), Signal(32), Signal()
-        slot_in, slot_out = Signal(), Signal()
-        row = Signal(row_bits)
-        with m.If(self.reply_valid):
-            m.d.sync += position.eq(Mux(self.first, start, position + 1))
-        m.d.sync += [
-            slot_in.eq(slot_in ^ is_long),
-            slot_out.eq(slot_out ^ left_long),
-            late_position.eq(position),
-            late_slot.eq(slot_in),
-            late_data.eq(self.reply),
-            late.eq(self.reply_valid & ~self.first),
-        ]
-        words = []
-        for lane in range(lanes):
-            m.submodules[f"tail_{lane}"] = part = memory.Memory(
-                shape=32, depth=2 << row_bits, init=[], attrs=in_block_ram)
-            part_write, part_read = part.write_port(), part.read_port()
-            m.d.comb += [
-                part_write.addr.eq(Cat(late_position[low:], late_slot)),
-                part_write.data.eq(late_data),
-                part_write.en.eq(late & (late_position[:low] == lane)),
-                part_read.addr.eq(Cat(row, slot_out ^ left_long)),
-                part_read.en.eq(1),
-            ]
-            words.append(part_read.data)
-
-        # --- Packets ----------------------------------------------------------------------------------
-        c = read.data.completion
-        context = context_read.data
+        # --- The packet's first dwords ------------------------------------------------------------------
         header = Signal(CompletionHeader)
-        dwords = Mux(c.has_data, c.dwords, 0)
         status = Mux(c.unsupported, CompletionStatus.UNSUPPORTED.value, CompletionStatus.SUCCESSFUL.value)
         m.d.comb += [
             header.type.eq(Mux(context.locked, TlpType.COMPLETION_LOCKED.value, TlpType.COMPLETION.value)),
             header.fmt.eq(Cat(0, c.has_data)),
-            header.length.eq(dwords),
+            header.length.eq(Mux(c.has_data, c.dwords, 0)),
             header.attributes_low.eq(context.attributes[:2]),
             header.attribute_high.eq(context.attributes[2]),
             header.traffic_class.eq(context.traffic_class),
@@ -194,44 +98,95 @@ class CompletionBuilder(wiring.Component):
             header.byte_count.eq(c.byte_count),
             header.lower_address.eq(c.lower_address),
         ]
-        first = Signal(init=1)
-        rest = Signal(6)
-        beside = 1 if lanes < 4 else lanes - 3
-        fits = ~c.has_data | below(c.dwords, beside + 1)
-        rest_fits = below(rest, lanes + 1)
-        # Row whose data will be wanted in the next clock.
-        following = Signal(row_bits)
-        m.d.comb += [
-            beats.valid.eq(waiting != 0),
-            beats.p.header.eq(header),
-            beats.p.first.eq(first),
+        first_words = [header.as_value()[32 * i:32 * i + 32] for i in range(_HEADER)]
+
+        # --- Rows that are written ----------------------------------------------------------------------
+        # The lane of a dword behind the first; the first stands behind the header.
+        lane = Signal(range(lanes))
+        here = Mux(self.first, _HEADER, lane)
+        row, after, committed = Signal(range(ROWS)), Signal(range(ROWS)), Signal(range(ROWS))
+        late, late_last, late_row = Signal(), Signal(), Signal.like(row)
+        late_lane, late_reply = Signal.like(lane), Signal(32)
+        begins = self.reply_valid & self.first
+        m.d.comb += after.eq(following(row))
+        m.d.sync += [
+            late.eq(self.reply_valid & ~self.first),
+            late_last.eq(self.last),
+            late_row.eq(row),
+            late_lane.eq(lane),
+            late_reply.eq(self.reply),
         ]
-        with m.If(first):
-            # Lanes that the header leaves no room for show anything.
-            behind_header = [read.data.data, *(words[4:] if lanes > 4 else words[1:]), *words[:3]][:lanes]
+        with m.If(self.reply_valid):
+            m.d.sync += lane.eq(Mux(self.first, (_HEADER + 1) % lanes, following(lane)))
+            with m.If(self.last | (here == lanes - 1)):
+                m.d.sync += row.eq(after)
+        with m.If(begins & self.last):
+            m.d.sync += committed.eq(after)
+        with m.If(late & late_last):
+            m.d.sync += committed.eq(row)
+
+        # --- Rows that are read -------------------------------------------------------------------------
+        out = Signal(range(ROWS * halves))
+        offered, fetch = Signal(), Signal()
+        beats = self.beats
+        m.d.comb += fetch.eq((out[halves - 1:] != committed) & (~beats.valid | beats.ready))
+        with m.If(~beats.valid | beats.ready):
+            m.d.sync += offered.eq(fetch)
+        with m.If(fetch):
+            m.d.sync += out.eq(following(out))
+        # The writer keeps out of the quarter of the ring in front of the reader.
+        m.d.comb += self.room.eq(following(row[-2:]) != out[-2:])
+
+        def lane_store(number: int, address, value, enables):
+            """A store of ROWS x *halves* words, *halves* of which are written at once."""
+            store = memory.Memory(shape=value[0].shape(), depth=ROWS * halves, init=[], attrs=in_block_ram)
+            m.submodules[f"lane_{number}"] = store
+            for half in range(halves):
+                port = store.write_port()
+                m.d.comb += [
+                    port.addr.eq(Cat(C(half, halves - 1), address)),
+                    port.data.eq(value[half]),
+                    port.en.eq(enables[half]),
+                ]
+            port = store.read_port()
+            m.d.comb += [port.addr.eq(out), port.en.eq(fetch)]
+            return port.data
+
+        words = []
+        for number in range(beat_lanes):
+            places = range(number, lanes, beat_lanes)
+            if number < _HEADER:
+                words.append(lane_store(
+                    number, Mux(late, late_row, row),
+                    [Mux(late, late_reply, first_words[i] if i < _HEADER else self.reply) for i in places],
+                    [(begins & (i <= _HEADER)) | (late & (late_lane == i)) for i in places]))
+            else:
+                words.append(lane_store(
+                    number, row, [self.reply],
+                    [self.reply_valid & Mux(self.first, number == _HEADER, lane == number)]))
+
+        # A row's first dword brings the marks of its beats, because it knows how many are to come.
+        def more_than(count: int):
+            """The packet has more than *count* dwords from this row on."""
+            left = Mux(c.has_data, c.dwords, 0)
+            return Mux(self.first, ~below(left, count - _HEADER + 1), ~below(left, count + 1))
+
+        layout = _mark(beat_lanes)
+        marks = [Signal(layout, name=f"mark_{half}") for half in range(halves)]
+        for half, mark in enumerate(marks):
+            start = half * beat_lanes
             m.d.comb += [
-                beats.p.data.eq(Cat(behind_header)),
-                beats.p.dwords.eq(Mux(fits, dwords, beside)),
-                beats.p.last.eq(fits),
+                mark.keep.eq(Cat(more_than(start + i) for i in range(beat_lanes))),
+                mark.last.eq(~more_than(start + beat_lanes)),
+                mark.empty.eq(~more_than(start)),
             ]
-        with m.Else():
-            m.d.comb += [
-                beats.p.data.eq(Cat(words)),
-                beats.p.dwords.eq(Mux(rest_fits, rest, lanes)),
-                beats.p.last.eq(rest_fits),
-            ]
-        moves = beats.valid & beats.ready
+        mark = layout(lane_store(
+            beat_lanes, row, [mark.as_value() for mark in marks],
+            [self.reply_valid & (self.first | (lane == 0))] * halves))
         m.d.comb += [
-            left.eq(moves & beats.p.last),
-            left_long.eq(left & c.has_data & ~below(c.dwords, 2)),
-            self.forget.eq(left & c.final),
-            row.eq(Mux(left, 0, following + moves)),
+            beats.valid.eq(offered & ~mark.empty if halves > 1 else offered),
+            beats.p.data.eq(Cat(words)),
+            beats.p.keep.eq(mark.keep),
+            beats.p.last.eq(mark.last),
         ]
-        first_row = 0 if lanes > 4 else -1
-        m.d.sync += following.eq(Mux(left | (first & ~moves), first_row, row))
-        with m.If(moves):
-            m.d.sync += [
-                first.eq(beats.p.last),
-                rest.eq(Mux(first, dwords, rest) - beats.p.dwords),
-            ]
         return m

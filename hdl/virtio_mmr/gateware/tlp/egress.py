@@ -9,7 +9,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .beat import tlp_beat
+from .beat import raw_beat
 
 
 class TlpEgress(wiring.Component):
@@ -19,15 +19,15 @@ class TlpEgress(wiring.Component):
 
     Members
     -------
-    sources : In(stream.Signature(tlp_beat(width))).array(count)
-    beats : Out(stream.Signature(tlp_beat(width)))
+    sources : In(stream.Signature(raw_beat(width))).array(count)
+    beats : Out(stream.Signature(raw_beat(width)))
     """
 
     def __init__(self, width: int, count: int = 1):
         self._count = count
         super().__init__({
-            "sources": In(stream.Signature(tlp_beat(width))).array(count),
-            "beats": Out(stream.Signature(tlp_beat(width))),
+            "sources": In(stream.Signature(raw_beat(width))).array(count),
+            "beats": Out(stream.Signature(raw_beat(width))),
         })
 
     def elaborate(self, platform):
