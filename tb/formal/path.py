@@ -1,6 +1,7 @@
 """Requests as the ingress and the decoder make them, and what a host expects of their completions."""
 
 import contextlib
+import threading
 from unittest import mock
 
 from amaranth.hdl import Cat, Mux, Signal
@@ -15,10 +16,14 @@ BARS = (Bar(index=0, kind=BarKind.MEMORY64, regions=(
     Region(space=Space.LEGACY, offset=0, size=0x1000), Region(space=Space.CONTROL, offset=0x1000, size=0x1000))),)
 
 
+#: Proof and cover are built side by side; one at a time may change the constants.
+_ALONE = threading.Lock()
+
+
 @contextlib.contextmanager
 def scaled(*, depth: int = 8, reserve: int = 2, rows: int = 16):
     """Queues and stores of this size for what is elaborated inside, so that a few clocks fill them."""
-    with (mock.patch.multiple(sequencer_module, QUEUE_DEPTH=depth, QUEUE_RESERVE=reserve),
+    with (_ALONE, mock.patch.multiple(sequencer_module, QUEUE_DEPTH=depth, QUEUE_RESERVE=reserve),
           mock.patch.multiple(completion_module, ROWS=rows)):
         yield
 

@@ -16,6 +16,7 @@ def ingress(h: Harness, width: int, **options):
     h.packets = PacketContract.watch(h, "packets", beats, Side.ASSUME)
     h.assume(~(beats.valid & dut.truncated) | (beats.p.first & beats.p.last))
     h.assume(beats.p.dwords <= width // 32)
+    h.assume(~(beats.valid & beats.p.first) | (beats.p.dwords <= max(width // 32 - 3, 1)))
     h.assume(~beats.valid | beats.p.first | (beats.p.dwords != 0))
     h.assume(~beats.valid | beats.p.last | beats.p.first | (beats.p.dwords == width // 32))
     return dut
@@ -68,22 +69,23 @@ def payloads(width: int, longest: int) -> Harness:
         h.check(Value.cast(request.p.kind) == Mux(right, Kind.MEMORY.value, Kind.MALFORMED.value))
         h.check(request.p.write == write_now)
 
-    # Whoever takes the request walks its payload first, in its own time.
+    # Whoever takes the request walks its payload first, in its own time; the first dword comes with the request.
     walked, wants = Signal(8), h.free(1, "wants")
     long = (request.p.kind == Kind.MEMORY) & request.p.write & (request.p.length != 1)
-    h.m.d.comb += dut.step.eq(wants & request.valid & long)
-    h.assume(~long | ~request.valid | (request.ready == (dut.step & (walked + 1 == request.p.length))))
+    takes = wants & request.valid & long
+    h.m.d.comb += dut.step.eq(takes & (walked != 0))
+    h.assume(~long | ~request.valid | (request.ready == (takes & (walked + 1 == request.p.length))))
     with h.m.If(request.valid & request.ready):
         h.m.d.sync += walked.eq(0)
-    with h.m.Elif(dut.step):
+    with h.m.Elif(takes):
         h.m.d.sync += walked.eq(walked + 1)
     held = Signal(32)
     with h.m.If(finished):
         h.m.d.sync += held.eq(word)
     now = Mux(finished, word, held)
-    with h.m.If(request.valid & long & (walked == chosen)):
+    with h.m.If(request.valid & long & (walked == chosen) & (walked != 0)):
         h.check(dut.payload == now)
-    with h.m.If(request.valid & (request.p.kind == Kind.MEMORY) & request.p.write & ~long & (chosen == 0)):
+    with h.m.If(request.valid & (request.p.kind == Kind.MEMORY) & request.p.write & (chosen == 0)):
         h.check(request.p.data == now)
     h.cover(request.valid & request.ready & long & (request.p.length == longest))
     h.cover(finished & ~right & write_now & (seen > expected + digest))

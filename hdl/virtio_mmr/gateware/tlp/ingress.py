@@ -47,6 +47,7 @@ class TlpIngress(wiring.Component):
     Members
     -------
     beats : In(stream.Signature(tlp_beat(width)))
+        A first beat has no more payload than fits behind a header of three dwords (at 64 bits, behind its last).
     truncated : In(1)
         The first beat on offer ends inside its header.
     heading_kind : Out(Kind), heading_address : Out(62), heading_long : Out(1)
