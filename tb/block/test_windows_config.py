@@ -82,6 +82,10 @@ def access(word, data=0, strobe=0xF, write=0):
 
 async def step(ctx, dut, slow, word, *, write=False, data=0, strobe=0xF, events=()):
     """One access through the port, with events in the same clock; what it shows must be right."""
+    ctx.set(dut.ahead, word)
+    await ctx.tick()
+    ctx.set(dut.ahead, word ^ 1)
+    await ctx.tick()
     ctx.set(dut.port.access.payload, access(word, data, strobe, write))
     ctx.set(dut.port.access.valid, 1)
     for event in EVENTS:
@@ -89,6 +93,8 @@ async def step(ctx, dut, slow, word, *, write=False, data=0, strobe=0xF, events=
     _, _, valid, shown, reset = await ctx.tick().sample(
         dut.port.reply.valid, dut.port.reply.p.data, dut.control.reset)
     ctx.set(dut.port.access.valid, 0)
+    for event in EVENTS:
+        ctx.set(getattr(dut, event), 0)
     assert valid
     assert shown == slow.read(word), hex(4 * word)
     resets = slow.resets
@@ -224,8 +230,10 @@ def test_live_bit_is_shown_and_kept_nowhere():
     dut, slow = ConfigSpace(space), Slow(space)
 
     async def play(ctx):
+        ctx.set(dut.ahead, 1)
         for live in (0, 1, 0):
             ctx.set(dut.interrupt_status, live)
+            await ctx.tick().repeat(2)
             ctx.set(dut.port.access.payload, access(1))
             ctx.set(dut.port.access.valid, 1)
             _, _, shown = await ctx.tick().sample(dut.port.reply.p.data)

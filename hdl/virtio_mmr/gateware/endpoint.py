@@ -133,6 +133,7 @@ class Endpoint(wiring.Component):
             ingress.heading_place.eq(decoder.place),
             decoder.memory_enabled.eq(control.memory_enabled),
             decoder.io_enabled.eq(control.io_enabled),
+            config_space.ahead.eq(sequencer.register_ahead),
             config_space.capture.eq(sequencer.captures),
             config_space.capture_id.eq(request.address[17:30]),
             self.rx_np_ok.eq(sequencer.non_posted_ok),

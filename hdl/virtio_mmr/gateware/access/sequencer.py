@@ -4,7 +4,8 @@ Specification: PCI Express Base 5.0, 2.3.1.1 (completions of reads) and 2.4.1 (o
 
 - A posted write waits for nothing but its turn, and never for the link.
 - A non-posted request waits in a queue of its own until its completion has room. A single dword that
-  finds the queue empty goes straight through.
+  finds the queue empty goes straight through, but a configuration request: its register is looked up
+  for a clock while it is first in the queue.
 - Long reads run in pieces that end at 128-byte boundaries. Between two pieces a waiting posted write
   goes first; after a posted write a waiting piece does.
 - Events of the back end take clocks that no access wants, and one in eight otherwise.
@@ -99,6 +100,8 @@ class AccessSequencer(wiring.Component):
     operation : Out(stream.Signature(Operation, always_ready=True))
     room : In(1)
         A completion of any length may be started.
+    register_ahead : Out(10)
+        Register number of a configuration request, in both clocks before that of its operation.
     captures : Out(1)
         A configuration write to this function was taken: its bus and device number are ours.
     dropped : Out(4)
@@ -120,6 +123,7 @@ class AccessSequencer(wiring.Component):
             "step": Out(1),
             "operation": Out(stream.Signature(Operation, always_ready=True)),
             "room": In(1),
+            "register_ahead": Out(10),
             "captures": Out(1),
             "dropped": Out(4),
             "non_posted_ok": Out(1),
@@ -168,13 +172,14 @@ class AccessSequencer(wiring.Component):
         waiting = queue.head.valid & ~self.hold
         head_refused = head.place.bar == NOWHERE
         head_single = head.single
+        head_looked_up = head.place.bar == CONFIG
         # A long read is prepared in one clock, its next piece cut in another, and then walked.
         prepared, cut, walking, first_piece = Signal(), Signal(), Signal(), Signal()
         left, piece_left, ends = Signal(11), Signal(6), Signal()
         # A request stays inside 4 KiB, so only the low bits of its place move.
         where = Signal(10)
         low = lowest_byte(head.first_be)
-        with m.If(waiting & ~head_single & ~prepared):
+        with m.If(waiting & (~head_single | head_looked_up) & ~prepared):
             m.d.sync += [
                 prepared.eq(1),
                 first_piece.eq(1),
@@ -197,10 +202,11 @@ class AccessSequencer(wiring.Component):
         # No completion starts in the clock behind a long one's last dword, which is still being stored.
         resting = Signal()
         may_start = self.room & ~resting
-        head_may_start = waiting & may_start & (head_single | Mux(head_refused, prepared, cut))
+        head_may_start = waiting & may_start & Mux(
+            head_refused | head_single, prepared | (head_single & ~head_looked_up), cut)
         writing = Signal()
         prefer_head = Signal()
-        at_once = single & may_start & queue.empty
+        at_once = single & (p.kind != Kind.CONFIG) & may_start & queue.empty
         direct = valid & non_posted & at_once
         enqueue = valid & non_posted & ~at_once & queue.entries.ready
         wants_write = valid & is_write
@@ -288,6 +294,7 @@ class AccessSequencer(wiring.Component):
         m.d.comb += [
             request_regions.place.eq(w.place),
             head_regions.place.eq(head.place),
+            self.register_ahead.eq(head.place.offset),
         ]
         with m.If(writing):
             m.d.comb += request_regions.place.offset[:10].eq(write_where)

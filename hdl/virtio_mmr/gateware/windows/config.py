@@ -54,6 +54,9 @@ class ConfigSpace(wiring.Component):
     What the table does not name reads zero and ignores writes. A function level reset returns every
     bit to its table value; the captured bus and device number stay.
 
+    What an access reads was looked up in the two clocks before it: constants in a block RAM, then stored bits over
+    them. So nothing may change a register in the clock before it is read, but events, which are then read later.
+
     Parameters
     ----------
     space
@@ -65,6 +68,8 @@ class ConfigSpace(wiring.Component):
     -------
     port : In(AccessPort())
         ``offset`` is the register's byte address.
+    ahead : In(10)
+        Register number of the access two clocks later, if there is one.
     door : In(ConfigDoor())
         Second way in; do not use both: the door wins.
     control : Out(FunctionControl())
@@ -83,6 +88,7 @@ class ConfigSpace(wiring.Component):
         self._has_door = has_door
         super().__init__({
             "port": In(AccessPort()),
+            "ahead": In(10),
             "door": In(ConfigDoor()),
             "control": Out(FunctionControl()),
             "msix_toggled": Out(1),
@@ -162,27 +168,30 @@ class ConfigSpace(wiring.Component):
         depth = 1 << max(words).bit_length()
         init = [sum(bit << i for i, bit in enumerate(words.get(word, [])) if isinstance(bit, int))
                 for word in range(depth)]
-        m.submodules.constants = constants = memory.Memory(shape=32, depth=depth, init=init)
-        rom = constants.read_port(domain="comb")
-        inside = number >> len(rom.addr) == 0
-        live, read = Signal(32), Signal(32)
-        with m.Switch(number):
+        m.submodules.constants = constants = memory.Memory(
+            shape=32, depth=depth, init=init, attrs={"ram_style": "block"})
+        rom = constants.read_port()
+        asked_for, looked_up = Signal(10), Signal(10)
+        inside = Signal()
+        m.d.comb += [asked_for.eq(Mux(asked, door.register_number, self.ahead)), rom.addr.eq(asked_for)]
+        m.d.sync += [looked_up.eq(asked_for), inside.eq(asked_for >> len(rom.addr) == 0)]
+        live, read, shown = Signal(32), Signal(32), Signal(32)
+        with m.Switch(looked_up):
             for word, bits in sorted(words.items()):
                 if any(not isinstance(bit, int) for bit in bits):
                     with m.Case(word):
                         m.d.comb += live.eq(Cat(Const(0, 1) if isinstance(bit, int) else bit for bit in bits))
         m.d.comb += [
-            rom.addr.eq(number),
             read.eq(Mux(inside, rom.data, 0) | live),
             port.reply.valid.eq(port.access.valid),
         ]
+        m.d.sync += shown.eq(read)
         with m.If(port.access.valid):
-            m.d.comb += port.reply.p.data.eq(read)
+            m.d.comb += port.reply.p.data.eq(shown)
         if self._has_door:
-            m.d.sync += [
-                door.read_data_valid.eq(door.read_received),
-                door.read_data.eq(Mux(door.function_number == 0, read, 0)),
-            ]
+            known = Signal()
+            m.d.sync += [door.read_data_valid.eq(door.read_received), known.eq(door.function_number == 0)]
+            m.d.comb += door.read_data.eq(Mux(known, read, 0))
 
         # --- What the core hears of it --------------------------------------------------------------------
         def bit(name: str):
