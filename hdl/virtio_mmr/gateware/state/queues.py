@@ -75,7 +75,9 @@ class QueueTable(wiring.Component):
         count = len(self._sizes)
         bits = (count - 1).bit_length()
         depth = self._functions << bits
-        m.submodules.pages = pages = memory.Memory(shape=data.ArrayLayout(8, 4), depth=depth, init=[])
+        # One or two rows cost less in flip-flops.
+        m.submodules.pages = pages = memory.Memory(
+            shape=data.ArrayLayout(8, 4), depth=depth, init=[], attrs={"ram_style": "registers"} if depth <= 2 else {})
         m.submodules.vectors = vectors = memory.Memory(shape=16, depth=depth, init=[])
         page_read, page_write = pages.read_port(domain="comb"), pages.write_port(granularity=1)
         vector_read, vector_write = vectors.read_port(domain="comb"), vectors.write_port()
