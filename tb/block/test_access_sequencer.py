@@ -45,6 +45,8 @@ class Asked:
         self.posted = kind is Kind.MESSAGE or (kind is Kind.MEMORY and self.write)
         self.address = (self.place["offset"] + 0x8000 if self.place["bar"] != NOWHERE else rng.getrandbits(28))
         self.address = address if address is not None else self.address
+        if self.place["bar"] == NOWHERE:
+            self.place = {"bar": NOWHERE, "offset": self.address & 0x3FF}
         self.first_be, self.last_be, self.locked, self.poisoned = first_be, last_be, locked, poisoned
         self.context = {"requester": rng.getrandbits(16), "tag": rng.getrandbits(10),
                         "traffic_class": rng.getrandbits(3), "attributes": rng.getrandbits(3), "locked": int(locked)}
@@ -53,7 +55,7 @@ class Asked:
         """As the sequencer gets it."""
         return {
             "kind": self.kind, "write": self.write, "posted": self.posted, "locked": self.locked,
-            "poisoned": self.poisoned, "place": self.place, "address": self.address & 0x3FFF_FFFF,
+            "poisoned": self.poisoned, "place": self.place,
             "length": self.length % 1024, "first_be": self.first_be, "last_be": self.last_be,
             "data": self.payload[0] if self.payload else 0,
             **{name: value for name, value in self.context.items() if name != "locked"},

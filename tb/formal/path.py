@@ -42,8 +42,7 @@ def lawful(h: Harness, request, *, longest: int) -> None:
         ~((p.kind == Kind.IO) | (p.kind == Kind.CONFIG)) | ((p.length == 1) & (p.last_be == 0)),
         ~p.poisoned | p.write,
         ~p.locked | ((p.kind == Kind.UNSUPPORTED) & ~p.write),
-        (p.place.bar != 0) | (p.place.offset[:10] == p.address[:10]),
-        ~memory | (p.address[:10] + length <= 1024),
+        ~memory | (p.place.offset[:10] + length <= 1024),
         Mux(p.length == 1, p.last_be == 0, (p.first_be != 0) & (p.last_be != 0)),
     )
     for promise in promises:
@@ -94,7 +93,7 @@ class Expected:
         with h.m.If(start):
             d.sync += [
                 self.open.eq(1), self.request.eq(p), self.left.eq(Cat(p.length, p.length == 0)),
-                self.where.eq(p.address[:5]), self.low.eq(lowest(p.first_be)),
+                self.where.eq(p.place.offset[:5]), self.low.eq(lowest(p.first_be)),
                 self.high.eq(above(Mux(p.length == 1, p.first_be, p.last_be))),
                 self.zero.eq((p.length == 1) & (p.first_be == 0)),
                 self.memory.eq((p.kind == Kind.MEMORY) | p.locked),

@@ -135,7 +135,7 @@ class Endpoint(wiring.Component):
             decoder.io_enabled.eq(control.io_enabled),
             config_space.ahead.eq(sequencer.register_ahead),
             config_space.capture.eq(sequencer.captures),
-            config_space.capture_id.eq(request.address[17:30]),
+            config_space.capture_id.eq(request.device),
             self.rx_np_ok.eq(sequencer.non_posted_ok),
         ]
         for mine, its in zip(decoder.base, control.base, strict=True):

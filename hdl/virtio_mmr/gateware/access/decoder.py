@@ -51,7 +51,7 @@ class BarDecoder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         refused = self.long_address & (self.address[30:] == 0) if self._strict_64bit else 0
-        m.d.comb += self.place.bar.eq(NOWHERE)
+        m.d.comb += [self.place.bar.eq(NOWHERE), self.place.offset.eq(self.address[:10])]
         for bar in reversed(self._bars):
             low = (bar.decoded_size - 1).bit_length()
             wide = bar.kind is BarKind.MEMORY64
@@ -68,7 +68,7 @@ class BarDecoder(wiring.Component):
             with m.If(claimed):
                 m.d.comb += [self.place.bar.eq(bar.index), self.place.offset.eq(self.address[:low - 2])]
         with m.If((self.kind == Kind.CONFIG) & (self.address[14:17] == 0)):
-            m.d.comb += [self.place.bar.eq(CONFIG), self.place.offset.eq(self.address[:10])]
+            m.d.comb += self.place.bar.eq(CONFIG)
         return m
 
 
@@ -82,7 +82,7 @@ class RegionDecoder(wiring.Component):
     place : In(Place)
     space : Out(Space)
     offset : Out(20)
-        Bytes from the start of the window.
+        Bytes from the start of the window; of no meaning in a hole.
     """
 
     def __init__(self, bars: Sequence[Bar]):
@@ -91,7 +91,8 @@ class RegionDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += [self.space.eq(Space.HOLE), self.offset.eq(Cat(0, 0, self.place.offset))]
+        # Nobody looks at the offset of a hole, and configuration space has 10 bits of it.
+        m.d.comb += [self.space.eq(Space.HOLE), self.offset.eq(Cat(0, 0, self.place.offset[:10]))]
         with m.If(self.place.bar == CONFIG):
             m.d.comb += self.space.eq(Space.CONFIG)
         for bar in self._bars:

@@ -48,7 +48,7 @@ class Place(data.Struct):
 
     #: 0 to 5, `CONFIG` or `NOWHERE`.
     bar: unsigned(3)
-    #: Dwords from the start of the BAR or of configuration space.
+    #: Dwords from the start of the BAR or of configuration space; nowhere, the lowest bits of the dword address.
     offset: unsigned(18)
 
 
@@ -62,8 +62,8 @@ class Request(data.Struct):
     poisoned: unsigned(1)
     #: What the address points at, by the BARs as they stood when the header arrived.
     place: Place
-    #: Lowest bits of the dword address; a configuration request has its device and bus number in bits 29:17.
-    address: unsigned(30)
+    #: Device and bus number that a configuration request is for.
+    device: unsigned(13)
     #: 0 stands for 1024.
     length: unsigned(10)
     first_be: unsigned(4)

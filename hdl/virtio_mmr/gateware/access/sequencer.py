@@ -56,20 +56,12 @@ class Waiting(data.Struct):
     poisoned: unsigned(1)
     #: One dword, or a write.
     single: unsigned(1)
+    #: Dwords; 0 stands for 1024.
+    length: unsigned(10)
     first_be: unsigned(4)
-    #: A write's payload; a read's length and last byte enables.
+    last_be: unsigned(4)
     data: unsigned(32)
     context: RequestContext
-
-    @property
-    def length(self):
-        """Dwords of a read; 0 stands for 1024."""
-        return self.data[:10]
-
-    @property
-    def last_be(self):
-        """Byte enables of a read's last dword."""
-        return self.data[10:14]
 
 
 def lowest_byte(enables):
@@ -134,10 +126,7 @@ class AccessSequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # One decoder for each source of accesses, so that the decoding does not wait for the choice.
-        m.submodules.request_regions = request_regions = RegionDecoder(self._bars)
-        m.submodules.head_regions = head_regions = RegionDecoder(self._bars)
-
+        m.submodules.regions = regions = RegionDecoder(self._bars)
         m.submodules.queue = queue = BlockQueue(Waiting, QUEUE_DEPTH)
 
         p, request = self.request.p, self.request
@@ -165,45 +154,56 @@ class AccessSequencer(wiring.Component):
                 m.d.comb += non_posted.eq(~p.posted)
             with m.Default():
                 m.d.comb += non_posted.eq(1)
+        w = Signal(Waiting)
+        m.d.comb += [
+            w.place.bar.eq(Mux(nowhere, NOWHERE, p.place.bar)),
+            w.place.offset.eq(p.place.offset),
+            w.write.eq(p.write),
+            w.memory.eq((p.kind == Kind.MEMORY) | p.locked),
+            w.poisoned.eq(p.poisoned),
+            w.single.eq(p.write | single),
+            w.length.eq(p.length),
+            w.first_be.eq(p.first_be),
+            w.last_be.eq(p.last_be),
+            w.data.eq(p.data),
+            w.context.requester.eq(p.requester),
+            w.context.tag.eq(p.tag),
+            w.context.traffic_class.eq(p.traffic_class),
+            w.context.attributes.eq(p.attributes),
+            w.context.locked.eq(p.locked),
+        ]
 
         # --- The queue's head ---------------------------------------------------------------------------
         head = Signal(Waiting)
         m.d.comb += head.eq(queue.head.p)
         waiting = queue.head.valid & ~self.hold
         head_refused = head.place.bar == NOWHERE
-        head_single = head.single
         head_looked_up = head.place.bar == CONFIG
-        # A long read is prepared in one clock, its next piece cut in another, and then walked.
+        head_long = ~head.single & ~head_refused
+        # A long read is prepared in one clock, its next piece cut in another, and then walked. It is counted from the
+        # boundary in front of it: `owed` dwords from the start of this piece's block on.
         prepared, cut, walking, first_piece = Signal(), Signal(), Signal(), Signal()
-        left, piece_left, ends = Signal(11), Signal(6), Signal()
-        # A request stays inside 4 KiB, so only the low bits of its place move.
-        where = Signal(10)
-        low = lowest_byte(head.first_be)
-        with m.If(waiting & (~head_single | head_looked_up) & ~prepared):
+        owed, block = Signal(11), Signal(5)
+        piece_left, ends = Signal(6), Signal()
+        start = Signal(5)
+        m.d.comb += start.eq(Mux(first_piece, head.place.offset[:5], 0))
+        with m.If(waiting & (~head.single | head_looked_up) & ~prepared):
             m.d.sync += [
                 prepared.eq(1),
                 first_piece.eq(1),
-                left.eq(Cat(head.length, head.length == 0)),
-                where.eq(head.place.offset[:10]),
+                owed.eq(Cat(head.length, head.length == 0) + head.place.offset[:5]),
+                block.eq(head.place.offset[5:10]),
             ]
-        to_boundary, fits = Signal(6), Signal()
-        m.d.comb += [
-            to_boundary.eq(_BOUNDARY - where[:5]),
-            fits.eq((left[6:] == 0) & (left[:6] <= to_boundary)),
-        ]
+        fits = below(owed, _BOUNDARY + 1)
         with m.If(prepared & ~cut):
-            m.d.sync += [cut.eq(1), ends.eq(fits), piece_left.eq(Mux(fits, left[:6], to_boundary))]
-        # Bytes that are left: the missing ones at the start count until the first piece has begun.
-        byte_count = Signal(12)
-        missing = Mux(first_piece, low, 0) + bytes_above(head.last_be)
-        m.d.comb += byte_count.eq(Cat(0, 0, left[:10]) - missing)
+            m.d.sync += [cut.eq(1), ends.eq(fits), piece_left.eq(Mux(fits, owed[:6], _BOUNDARY) - start)]
+        piece_last = piece_left == 1
 
         # --- Who goes -----------------------------------------------------------------------------------
         # No completion starts in the clock behind a long one's last dword, which is still being stored.
         resting = Signal()
         may_start = self.room & ~resting
-        head_may_start = waiting & may_start & Mux(
-            head_refused | head_single, prepared | (head_single & ~head_looked_up), cut)
+        head_may_start = waiting & may_start & Mux(head_long, cut, prepared | (head.single & ~head_looked_up))
         writing = Signal()
         prefer_head = Signal()
         at_once = single & (p.kind != Kind.CONFIG) & may_start & queue.empty
@@ -212,12 +212,15 @@ class AccessSequencer(wiring.Component):
         wants_write = valid & is_write
         patience = Signal(3)
         event_first = self.event_wanted & patience.all()
+        # The operation comes from the head, if there is one; otherwise from the request.
+        from_head = Signal()
         go_head = Signal()
         go_write = Signal()
         go_direct = Signal()
         m.d.comb += [
-            go_head.eq(~event_first & (walking | (head_may_start & ~writing & (~wants_write | prefer_head)))),
-            go_write.eq(~event_first & wants_write & ~go_head & ~walking),
+            from_head.eq(walking | (head_may_start & ~writing & (~wants_write | prefer_head))),
+            go_head.eq(~event_first & from_head),
+            go_write.eq(~event_first & wants_write & ~from_head),
             go_direct.eq(~event_first & direct),
             self.event_slot.eq(~(go_head | go_write | go_direct) & ~self.hold),
         ]
@@ -226,130 +229,117 @@ class AccessSequencer(wiring.Component):
         with m.Else():
             m.d.sync += patience.eq(patience + 1)
 
-        # --- A posted write -----------------------------------------------------------------------------
-        write_where = Signal(10)
+        # --- Progress -----------------------------------------------------------------------------------
         write_left = Signal(range(self._max_payload // 4))
         # What no BAR claims ends at once.
         write_last = Mux(writing, write_left == 1, single) | nowhere
         with m.If(go_write):
             m.d.sync += [
-                write_where.eq(Mux(writing, write_where, p.place.offset[:10]) + 1),
                 write_left.eq(Mux(writing, write_left, p.length) - 1),
                 writing.eq(~write_last),
             ]
             with m.If(write_last):
                 m.d.sync += prefer_head.eq(1)
-        m.d.comb += self.step.eq(go_write & writing)
-
-        # --- A non-posted request -----------------------------------------------------------------------
-        w = Signal(Waiting)
-        m.d.comb += [
-            w.place.bar.eq(Mux(nowhere, NOWHERE, p.place.bar)),
-            w.place.offset.eq(Mux(p.place.bar == NOWHERE, p.address[:5], p.place.offset)),
-            w.write.eq(p.write),
-            w.memory.eq((p.kind == Kind.MEMORY) | p.locked),
-            w.poisoned.eq(p.poisoned),
-            w.single.eq(p.write | single),
-            w.first_be.eq(p.first_be),
-            w.data.eq(p.data),
-            queue.entries.p.eq(w),
-            queue.entries.p.data.eq(Mux(p.write, p.data, Cat(p.length, p.last_be))),
-            queue.entries.valid.eq(enqueue),
-            request.ready.eq((valid & discard) | enqueue | go_direct | (go_write & write_last)),
-            w.context.requester.eq(p.requester),
-            w.context.tag.eq(p.tag),
-            w.context.traffic_class.eq(p.traffic_class),
-            w.context.attributes.eq(p.attributes),
-            w.context.locked.eq(p.locked),
-        ]
-        piece_last = piece_left == 1
-        finished = go_head & (head_single | head_refused | (piece_last & ends))
-        m.d.comb += queue.head.ready.eq(finished)
+        long = go_head & head_long
+        finished = go_head & (~head_long | (piece_last & ends))
         with m.If(go_head):
             m.d.sync += prefer_head.eq(0)
-            with m.If(~head_single & ~head_refused):
-                m.d.sync += [
-                    where.eq(where + 1),
-                    piece_left.eq(piece_left - 1),
-                    walking.eq(~piece_last),
-                    cut.eq(~piece_last),
-                ]
-                with m.If(~walking):
-                    m.d.sync += [left.eq(left - piece_left), first_piece.eq(0)]
+        with m.If(long):
+            m.d.sync += [
+                piece_left.eq(piece_left - 1),
+                walking.eq(~piece_last),
+                cut.eq(~piece_last),
+            ]
+            with m.If(~walking):
+                m.d.sync += [owed[5:].eq(owed[5:] - 1), block.eq(block + 1), first_piece.eq(0)]
         with m.If(finished):
             m.d.sync += [prepared.eq(0), cut.eq(0)]
-        long = go_head & ~head_single & ~head_refused
-        m.d.sync += resting.eq(long & piece_last)
-        # Three more may be under way when the flag falls: in the request register, taken in the clock in which it
-        # falls, and offered in the clock before.
-        m.d.sync += self.non_posted_ok.eq(below(queue.stored, QUEUE_DEPTH - QUEUE_RESERVE - 3))
+        m.d.sync += [
+            resting.eq(long & piece_last),
+            # Three more may be under way when the flag falls: in the request register, taken in the clock in which
+            # it falls, and offered in the clock before.
+            self.non_posted_ok.eq(below(queue.stored, QUEUE_DEPTH - QUEUE_RESERVE - 3)),
+        ]
+        m.d.comb += [
+            self.step.eq(go_write & writing),
+            queue.entries.p.eq(w),
+            queue.entries.valid.eq(enqueue),
+            queue.head.ready.eq(finished),
+            request.ready.eq((valid & discard) | enqueue | go_direct | (go_write & write_last)),
+            self.register_ahead.eq(head.place.offset),
+            self.dropped.eq(Mux((valid & discard) | go_write, dropped, 0)),
+            self.captures.eq(
+                valid & request.ready & (p.kind == Kind.CONFIG) & (p.place.bar == CONFIG) & p.write & ~p.poisoned),
+        ]
 
         # --- The operation ------------------------------------------------------------------------------
         chosen = Signal(Waiting)
-        with m.If(go_head):
+        with m.If(from_head):
             m.d.comb += chosen.eq(head)
         with m.Else():
             m.d.comb += chosen.eq(w)
+        # A request stays inside 4 KiB, so only the low bits of its place move.
+        last_place = Signal(10)
+        m.d.comb += regions.place.eq(chosen.place)
+        with m.If(walking | writing):
+            m.d.comb += regions.place.offset[:10].eq(last_place + 1)
+        with m.Elif(from_head & head_long):
+            m.d.comb += regions.place.offset[:10].eq(Cat(start, block))
+        with m.If(go_head | go_write):
+            m.d.sync += last_place.eq(regions.place.offset)
         strobe = Signal(4)
-        m.d.comb += [
-            request_regions.place.eq(w.place),
-            head_regions.place.eq(head.place),
-            self.register_ahead.eq(head.place.offset),
-        ]
-        with m.If(writing):
-            m.d.comb += request_regions.place.offset[:10].eq(write_where)
-        with m.If(~head_single):
-            m.d.comb += head_regions.place.offset[:10].eq(where)
-        at_start = ~walking & first_piece
-        with m.If(go_head & ~head_single):
-            m.d.comb += strobe.eq(Mux(at_start, head.first_be, Mux(piece_last & ends, head.last_be, 0b1111)))
+        with m.If(walking | (from_head & head_long & ~first_piece)):
+            m.d.comb += strobe.eq(Mux(piece_last & ends, head.last_be, 0b1111))
         with m.Elif(writing):
             m.d.comb += strobe.eq(Mux(write_last, p.last_be, 0b1111))
         with m.Else():
             m.d.comb += strobe.eq(chosen.first_be)
 
         refused = chosen.place.bar == NOWHERE
-        op = self.operation.p
+        op = Signal(Operation)
         m.d.sync += [
             self.operation.valid.eq(go_head | (go_write & ~nowhere) | go_direct),
-            op.access.space.eq(Mux(go_head, head_regions.space, request_regions.space)),
-            op.access.function.eq(0),
-            op.access.offset.eq(Mux(go_head, head_regions.offset, request_regions.offset)),
+            op.access.space.eq(regions.space),
+            op.access.offset.eq(regions.offset),
             op.access.write.eq(chosen.write),
-            op.access.data.eq(Mux(writing, self.payload, chosen.data)),
             op.access.strobe.eq(Mux(refused, 0, strobe)),
             op.answered.eq(~go_write),
             op.first.eq(~walking),
-            op.last.eq(~go_head | head_single | head_refused | piece_last),
+            op.last.eq(~from_head | ~head_long | piece_last),
             op.poisoned.eq(chosen.poisoned),
-            op.context.eq(chosen.context),
         ]
+        # Wide parts have a register for each source, zero unless it goes: joining them costs an OR, choosing between
+        # them would cost more.
+        of_head, of_request, of_payload = Signal(Waiting), Signal(Waiting), Signal(32)
+        m.d.sync += [of_head.eq(0), of_request.eq(0), of_payload.eq(0)]
+        with m.If(from_head):
+            m.d.sync += of_head.eq(head)
+        with m.Elif(writing):
+            m.d.sync += of_payload.eq(self.payload)
+        with m.Else():
+            m.d.sync += of_request.eq(w)
+        m.d.comb += [
+            self.operation.p.eq(op),
+            self.operation.p.access.data.eq(of_head.data | of_request.data | of_payload),
+            self.operation.p.context.eq(of_head.context.as_value() | of_request.context.as_value()),
+        ]
+        # Bytes from the first that is enabled to the last one, and where the first is.
+        low, high = lowest_byte(chosen.first_be), bytes_above(chosen.first_be)
+        bytes_left = Cat(0, 0, owed[:10]) - (Cat(lowest_byte(head.first_be)[:2] & first_piece.replicate(2), start)
+                                             + bytes_above(head.last_be))
         c = op.completion
-        counted = chosen.memory
         m.d.sync += [
-            c.dwords.eq(Mux(long, piece_left, 1)),
+            c.dwords.eq(Mux(from_head & head_long, piece_left, 1)),
             c.unsupported.eq(refused),
             c.has_data.eq(~chosen.write & ~refused),
-            c.final.eq(~long | ends),
+            c.final.eq(~(from_head & head_long) | ends),
+            c.lower_address.eq(Cat(low[:2], chosen.place.offset[:5])),
+            c.byte_count.eq(Mux(chosen.first_be == 0, 1, 4 - low - high)),
         ]
-        with m.If(~counted):
+        with m.If(~chosen.memory):
             m.d.sync += [c.byte_count.eq(4), c.lower_address.eq(0)]
-        with m.Elif(go_head & ~head_single):
-            m.d.sync += [
-                c.byte_count.eq(byte_count),
-                c.lower_address.eq(Cat(Mux(first_piece, low, 0)[:2], where[:5])),
-            ]
-        with m.Else():
-            enables = chosen.first_be
-            span = Signal(3)
-            m.d.comb += span.eq(Mux(enables == 0, 1, 4 - lowest_byte(enables) - bytes_above(enables)))
-            m.d.sync += [
-                c.byte_count.eq(span),
-                c.lower_address.eq(Cat(lowest_byte(enables)[:2], chosen.place.offset[:5])),
-            ]
-        m.d.comb += [
-            self.dropped.eq(Mux((valid & discard) | go_write, dropped, 0)),
-            self.captures.eq(
-                valid & request.ready & (p.kind == Kind.CONFIG) & (p.place.bar == CONFIG) & p.write & ~p.poisoned),
-        ]
+        with m.Elif(from_head & ~head.single):
+            m.d.sync += c.byte_count.eq(bytes_left)
+            with m.If(~first_piece):
+                m.d.sync += c.lower_address.eq(0)
         return m

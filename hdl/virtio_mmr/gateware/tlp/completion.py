@@ -78,6 +78,7 @@ class CompletionBuilder(wiring.Component):
         lanes = max(beat_lanes, _HEADER + 1)
         halves = lanes // beat_lanes
         c, context = self.completion, self.context
+        begins = self.reply_valid & self.first
 
         # --- The packet's first dwords ------------------------------------------------------------------
         header = Signal(CompletionHeader)
@@ -98,7 +99,7 @@ class CompletionBuilder(wiring.Component):
             header.byte_count.eq(c.byte_count),
             header.lower_address.eq(c.lower_address),
         ]
-        first_words = [header.as_value()[32 * i:32 * i + 32] for i in range(_HEADER)]
+        first_words = [Mux(begins, header.as_value()[32 * i:32 * i + 32], 0) for i in range(_HEADER)]
 
         # --- Rows that are written ----------------------------------------------------------------------
         # The lane of a dword behind the first; the first stands behind the header.
@@ -107,14 +108,14 @@ class CompletionBuilder(wiring.Component):
         row, after, committed = Signal(range(ROWS)), Signal(range(ROWS)), Signal(range(ROWS))
         late, late_last, late_row = Signal(), Signal(), Signal.like(row)
         late_lane, late_reply = Signal.like(lane), Signal(32)
-        begins = self.reply_valid & self.first
         m.d.comb += after.eq(following(row))
         m.d.sync += [
             late.eq(self.reply_valid & ~self.first),
             late_last.eq(self.last),
             late_row.eq(row),
             late_lane.eq(lane),
-            late_reply.eq(self.reply),
+            # Zero unless it counts, as the header is: so joining them is an OR.
+            late_reply.eq(Mux(self.reply_valid & ~self.first, self.reply, 0)),
         ]
         with m.If(self.reply_valid):
             m.d.sync += lane.eq(Mux(self.first, (_HEADER + 1) % lanes, following(lane)))
@@ -158,7 +159,7 @@ class CompletionBuilder(wiring.Component):
             if number < _HEADER:
                 words.append(lane_store(
                     number, Mux(late, late_row, row),
-                    [Mux(late, late_reply, first_words[i] if i < _HEADER else self.reply) for i in places],
+                    [late_reply | (first_words[i] if i < _HEADER else Mux(begins, self.reply, 0)) for i in places],
                     [(begins & (i <= _HEADER)) | (late & (late_lane == i)) for i in places]))
             else:
                 words.append(lane_store(

@@ -240,7 +240,7 @@ class TlpIngress(wiring.Component):
                 p.locked.eq(locked),
                 p.poisoned.eq(header.poisoned & with_data),
                 p.place.eq(self.heading_place),
-                p.address.eq(address_low[2:]),
+                p.device.eq(beats.p.header[64 + 19:96]),
                 p.length.eq(header.length),
                 p.first_be.eq(first_be),
                 p.last_be.eq(last_be),
