@@ -189,6 +189,7 @@ class Endpoint(wiring.Component):
         event = state.event
         # This clock's event, if there is no access; see below.
         chosen = Signal(EventKind, init=EventKind.INITIALISE)
+        # It is a REPORT; a register of its own, because the queue that the windows see hangs on it.
         reporting = Signal()
         function = Signal(8)
         m.d.comb += [
@@ -223,7 +224,6 @@ class Endpoint(wiring.Component):
             notify.vector.eq(table.vector),
             notify.rings.eq(table.rings),
         ]
-        m.d.comb += reporting.eq(chosen == EventKind.REPORT)
         with m.If(reporting):
             m.d.comb += [table.queue.eq(notify.scan), table.page_bytes.eq(notify.page_bytes)]
 
@@ -242,12 +242,13 @@ class Endpoint(wiring.Component):
         m.d.sync += [
             starting.eq(0),
             chosen.eq(EventKind.NONE),
+            reporting.eq(0),
             sequencer.event_wanted.eq(Cat(wanted for _, wanted in sources).any()),
         ]
         with m.If(sequencer.event_slot):
             for kind, wanted in reversed(sources):
                 with m.If(wanted):
-                    m.d.sync += chosen.eq(kind)
+                    m.d.sync += [chosen.eq(kind), reporting.eq(kind == EventKind.REPORT)]
         m.d.comb += [sequencer.hold.eq(starting), self.queue_quiet.ready.eq(1)]
         # What was chosen may have been taken a clock ago: then nothing happens.
         with m.Switch(chosen):
