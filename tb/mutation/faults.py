@@ -78,7 +78,7 @@ FAULTS = (
         "dwords of a long completion land behind their packet", (proof("completion", "completions"), block(
             "tlp_completion", "completions_are_whole_in_order_and_without_a_gap"), TRAFFIC)),
     Fault(
-        "access/sequencer.py", "QUEUE_DEPTH - QUEUE_RESERVE - 3)", "QUEUE_DEPTH - QUEUE_RESERVE + 1)",
+        "access/sequencer.py", "QUEUE_DEPTH - QUEUE_RESERVE - 3)", "QUEUE_DEPTH)",
         "requests under way when rx_np_ok falls have no place, and block writes",
         (proof("sequencer", "writes_are_always_taken"), block(
             "access_sequencer", "at_least_sixteen_more_requests_are_taken_while_the_flag_is_high"), bench(
