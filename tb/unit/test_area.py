@@ -197,7 +197,7 @@ def test_a_run_is_kept_and_a_failure_is_not(monkeypatch, tmp_path):
 
 
 def test_the_verb_says_what_is_missing(no_tools, capsys):
-    assert cli.main(["area", "examples/rng.toml"]) == 1
+    assert cli.main(["area", "examples/rng.toml"]) == 2
     assert "yosys was not found" in capsys.readouterr().err
 
 
