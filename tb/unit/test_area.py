@@ -203,7 +203,7 @@ def test_the_verb_says_what_is_missing(no_tools, capsys):
 
 def test_at_least_one_seed_is_wanted_and_a_clock_that_can_be(capsys):
     assert cli.main(["area", "--seeds", "0"]) == 2
-    assert "at least one run is needed" in capsys.readouterr().err
+    assert "a whole number from 1 up is needed" in capsys.readouterr().err
     assert cli.main(["area", "--target", "0"]) == 2
     assert "1 to 1000 MHz" in capsys.readouterr().err
 
