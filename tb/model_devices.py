@@ -45,6 +45,21 @@ def net(**changes: Any) -> DeviceConfig:
     ), **changes)
 
 
+#: Where the modern windows of `transitional` are.
+COMMON, NOTIFY = 0x5000, 0x6000
+
+#: Every bit of the upper word that can be offered, but for IN_ORDER.
+UPPER = sum(1 << bit for bit in (32, 33, 36, 38, 39, 40))
+
+
+def transitional(stride: int = 8, **changes: Any) -> DeviceConfig:
+    """As net, with a modern interface whose notification addresses are *stride* bytes apart."""
+    regions = (*REGIONS, Region(space=Space.COMMON, offset=COMMON, size=0x1000),
+               Region(space=Space.NOTIFY, offset=NOTIFY, size=0x1000, stride=stride))
+    return replace(net(), features=net().features | UPPER,
+                   bars=(Bar(index=0, kind=BarKind.MEMORY64, regions=regions),), **changes)
+
+
 def block(**changes: Any) -> DeviceConfig:
     """One queue, two vectors, a 32-bit BAR."""
     return replace(DeviceConfig(

@@ -1,6 +1,7 @@
 """Generated C headers agree with the kernel's, and the comparison notices when they do not."""
 
 import re
+from pathlib import Path
 
 import pytest
 from virtio_mmr import config, layout
@@ -8,6 +9,7 @@ from virtio_mmr.export.c_header import c_header
 from virtio_mmr_sim import toolchain
 from virtio_mmr_sim.oracle import header
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 KINDS = ("net", "block", "console", "rng")
 
 
@@ -39,6 +41,24 @@ def test_a_wrong_number_is_noticed(kind, name):
     wrong = re.sub(rf"(#define {name} +)(\S+)", lambda match: f"{match[1]}{int(match[2], 0) ^ 1}", text)
     assert wrong != text
     with pytest.raises(header.HeaderMismatch, match=f"{name} is not"):
+        header.check(wrong)
+
+
+def transitional():
+    device = config.load(EXAMPLES / "net-transitional.toml")
+    return c_header(device, layout.place(device))
+
+
+def test_the_common_configuration_agrees_with_linux():
+    lines = "\n".join(header.assertions(transitional()))
+    for name in ("DFSELECT", "MSIX", "STATUS", "CFGGENERATION", "Q_SELECT", "Q_NOFF", "Q_DESCLO", "Q_USEDLO"):
+        assert f"VIRTIO_PCI_COMMON_{name})" in lines
+    assert header.check(transitional()) > 30
+
+
+def test_a_wrong_number_in_the_common_configuration_is_noticed():
+    wrong = re.sub(r"(#define VMMR_COMMON_QUEUE_ENABLE_OFFSET +)\S+", r"\g<1>0x1a", transitional())
+    with pytest.raises(header.HeaderMismatch, match="VMMR_COMMON_QUEUE_ENABLE_OFFSET is not"):
         header.check(wrong)
 
 

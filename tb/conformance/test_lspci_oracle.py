@@ -1,10 +1,14 @@
 """lspci finds every capability where the placer put it, and says so when a list is broken."""
 
+from pathlib import Path
+
 import pytest
 from virtio_mmr import config, layout
 from virtio_mmr.export.lspci_dump import dump
 from virtio_mmr_sim import toolchain
 from virtio_mmr_sim.oracle import lspci
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 #: Devices that differ in identity, BAR map and capabilities.
 DEVICES = [
@@ -39,6 +43,16 @@ def test_the_capabilities_say_what_the_device_file_says():
     headers = [capability.title for capability in listing.capabilities if capability.kind == "extended"]
     assert any("ID=0001 Rev=0 Len=01c" in title for title in headers)
     assert any("ID=000a Rev=0 Len=000" in title for title in headers)
+
+
+def test_the_modern_structures_are_read_as_placed():
+    listing = lspci.read(dump(layout.place(config.load(EXAMPLES / "net-transitional.toml")).reset_image()))
+    assert listing.complaints == ()
+    for title, place in (("CommonCfg", "00000000"), ("Notify", "00003000"), ("ISR", "00001000"),
+                         ("DeviceCfg", "00002000")):
+        found = listing.capability(f"VirtIO: {title}")
+        assert f"BAR=2 offset={place} size=00001000" in str(found)
+        assert ("multiplier=00000004" in str(found)) == (title == "Notify")
 
 
 VIRTUAL = 'schema = 1\n[device]\nkind = "net"\n[vf]\ncount = 8\n'

@@ -30,11 +30,16 @@ def memory_regions(draw, spaces, kind, vectors):
             at, size = align(at, 4096), 4096
         elif space is Space.MSIX:
             at, size = align(at, 8), 1 << max((32 * vectors - 1).bit_length(), draw(st.integers(5, 14)))
+        elif space is Space.COMMON:
+            size = 0x40 + extra
+        elif space is Space.NOTIFY:
+            stride = draw(st.sampled_from([0, 4, 8, 0x1000]))
+            size = 63 * stride + 4 + extra
         elif space is Space.LEGACY:
             size = align(24 + kind.config_size, 4) + extra
         else:
             size = align(max(kind.config_size, 4), 4) + extra
-        regions.append(Region(space=space, offset=at, size=size))
+        regions.append(Region(space=space, offset=at, size=size, stride=stride if space is Space.NOTIFY else 0))
         at += size
     return tuple(regions)
 
@@ -47,6 +52,9 @@ def devices(draw):
     vectors = draw(st.one_of(st.just(0), st.integers(1, 64), st.just(2048)))
     spaces = [Space.LEGACY, *draw(st.sets(st.sampled_from([Space.CONTROL, Space.ISR, Space.DEVICE])))]
     spaces += [Space.MSIX] if vectors else []
+    modern = draw(st.booleans())
+    if modern:
+        spaces = [*{*spaces, Space.ISR, Space.DEVICE}, Space.COMMON, Space.NOTIFY]
 
     dealt: list[list[Space]] = [[], [], []]
     for space in sorted(spaces, key=lambda space: space.value):
@@ -79,6 +87,7 @@ def devices(draw):
         identity=identity,
         serial=draw(st.integers(0, (1 << 64) - 1)),
         queues=tuple(queues),
+        features=1 << 27 | (1 << 32 | 1 << 33 | 1 << 36 if modern else 0),
         revision=draw(st.integers(0, 255)) if identity is Identity.MMR else 0,
         msix_vectors=vectors,
         bars=tuple(bars),

@@ -404,10 +404,6 @@ def test_regs_shows_the_fields_of_a_register(vmmr):
     assert "        8  gate, rw: 1: DMA requests and queue interrupts may leave the function.\n" in out
 
 
-def test_regs_says_what_has_no_window_yet(vmmr):
-    assert "  window   not built yet\n" in vmmr("regs", "common.queue_enable")[1]
-
-
 def test_regs_shows_a_configuration_field(vmmr):
     assert vmmr("regs", "net.mac") == (
         0,

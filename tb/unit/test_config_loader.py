@@ -113,7 +113,8 @@ MISTAKES = {
         "NET_GUEST_ECN, NET_GUEST_UFO, NET_HOST_TSO4, NET_HOST_TSO6, NET_HOST_ECN, NET_HOST_UFO, "
         "NET_MRG_RXBUF, NET_STATUS, NET_CTRL_VQ, NET_CTRL_RX, NET_CTRL_VLAN, NET_CTRL_RX_EXTRA, "
         "NET_GUEST_ANNOUNCE, NET_MQ, NET_CTRL_MAC_ADDR, NOTIFY_ON_EMPTY, ANY_LAYOUT, "
-        'RING_INDIRECT_DESC, RING_EVENT_IDX; did you mean "NET_MAC"?',
+        "RING_INDIRECT_DESC, RING_EVENT_IDX, VERSION_1, ACCESS_PLATFORM, IN_ORDER, ORDER_PLATFORM, "
+        'NOTIFICATION_DATA, NOTIF_CONFIG_DATA, RING_RESET; did you mean "NET_MAC"?',
     ),
     "offer_other": (
         NET + '[features]\noffer = ["BLK_RO"]\n',
@@ -129,8 +130,12 @@ MISTAKES = {
     ),
     "offer_modern": (
         NET + '[features]\noffer = ["VERSION_1"]\n',
-        'features.offer[0] = "VERSION_1": bit 32 needs the modern interface, which is not built yet; '
-        "remove it",
+        "features.offer: VERSION_1 needs the modern interface, and no BAR shows it; add regions with "
+        'space = "common" and "notify", or remove VERSION_1',
+    ),
+    "offer_unbuilt": (
+        NET + '[features]\noffer = ["RING_PACKED"]\n',
+        'features.offer[0] = "RING_PACKED": bit 34 promises what is not built yet; remove it',
     ),
     "offer_requires": (
         NET + '[features]\noffer = ["NET_HOST_ECN"]\n',
@@ -273,18 +278,35 @@ MISTAKES = {
     ),
     "region_space": (
         bars('{ space = "legasy", offset = 0, size = 0x1000 }'),
-        'bars.0.regions[0].space = "legasy": must be "legacy", "control", "isr", "device" or "msix"; '
-        'did you mean "legacy"?',
+        'bars.0.regions[0].space = "legasy": must be "legacy", "control", "isr", "device", "msix", '
+        '"common" or "notify"; did you mean "legacy"?',
     ),
     "region_common": (
         bars(LEGACY, '{ space = "common", offset = 0x1000, size = 0x1000 }'),
-        'bars.0.regions[1].space = "common": "common" regions belong to the modern interface, which '
-        "is not built yet; remove the region",
+        'bars: the modern interface needs "notify" beside "common"; add a region with space = "notify" to a '
+        "memory BAR",
     ),
     "region_notify": (
         bars(LEGACY, '{ space = "notify", offset = 0x1000, size = 0x1000, stride = 4 }'),
-        'bars.0.regions[1].space = "notify": "notify" regions belong to the modern interface, which '
-        "is not built yet; remove the region",
+        'bars: the modern interface needs "common" beside "notify"; add a region with space = "common" to a '
+        "memory BAR",
+    ),
+    "region_notify_small": (
+        bars(LEGACY, '{ space = "notify", offset = 0x1000, size = 0x1000, stride = 0x1000 }'),
+        'bars.0.regions[1].size = 0x1000: "notify" needs 0x1004 bytes for 2 queues at stride 4096; write '
+        "size = 0x1004",
+    ),
+    "region_notify_stride": (
+        bars(LEGACY, '{ space = "notify", offset = 0x1000, size = 0x1000, stride = 12 }'),
+        "bars.0.regions[1].stride = 12: 0, or a power of two from 4 up; write stride = 8",
+    ),
+    "region_notify_dense": (
+        bars(LEGACY, '{ space = "notify", offset = 0x1000, size = 0x1000, stride = 2 }'),
+        "bars.0.regions[1].stride = 2: 0, or a power of two from 4 up; write stride = 4",
+    ),
+    "region_common_small": (
+        bars(LEGACY, '{ space = "common", offset = 0x1000, size = 0x20 }'),
+        'bars.0.regions[1].size = 0x20: "common" needs 0x40 bytes for a "net" device; write size = 0x1000',
     ),
     "region_stride": (
         bars('{ space = "legacy", offset = 0, size = 0x1000, stride = 4 }'),

@@ -155,6 +155,42 @@ def test_without_a_memory_window_an_explicit_list_is_refused():
     )
 
 
+MODERN = replace(
+    DEVICE,
+    features=1 << 32,
+    bars=(
+        MEMORY,
+        Bar(
+            index=2,
+            kind=BarKind.MEMORY32,
+            regions=(
+                region(Space.COMMON, 0x0000, 0x40),
+                Region(space=Space.NOTIFY, offset=0x1000, size=0x1000, stride=16),
+            ),
+        ),
+    ),
+)
+
+
+def test_modern_structures_are_virtio_capabilities_of_types_one_to_four():
+    image = place(MODERN).reset_image()
+    assert [dword(image, 0x54 + 4 * i) for i in range(4)] == [0x0110_6409, 2, 0, 0x40]
+    assert [dword(image, 0x64 + 4 * i) for i in range(5)] == [0x0214_7809, 2, 0x1000, 0x1000, 16]
+    assert [dword(image, 0x78 + 4 * i) for i in range(4)] == [0x0310_8809, 0, 0x2000, 0x1000]
+    assert [dword(image, 0x88 + 4 * i) for i in range(4)] == [0x0410_AC09, 0, 0x3000, 0x1000]
+
+
+def test_modern_structures_come_together_or_not_at_all():
+    space = place(MODERN, Windows(classic=(0x40, 0x40 + 8 + 60 + 12 + 16 + 16 + 20), extended=(0x100, 0x1000)))
+    assert not [capability.name for capability in space.capabilities if capability.name.startswith("modern")]
+    assert space.left_out == (
+        ("modern_isr", "needs 16 bytes of the classic window 0x40 to 0xc4, which has 0 left"),
+        ("modern_device", "needs 16 bytes of the classic window 0x40 to 0xc4, which has 0 left"),
+        ("modern_common", "is of no use without modern_isr"),
+        ("modern_notify", "is of no use without modern_isr"),
+    )
+
+
 NARROW = Windows(classic=(0x40, 0xFC), extended=(0x100, 0x100 + 12 + 28 + 28))
 
 

@@ -7,16 +7,13 @@ from virtio_mmr.export.json_map import field_map, register_map
 from virtio_mmr.layout.space import reset_value
 from virtio_mmr.spec import control, legacy, modern, msix
 from virtio_mmr.spec.device_types import DEVICE_TYPES, ConfigField, DeviceType
-from virtio_mmr.spec.register import Present, Register, RegisterTable
+from virtio_mmr.spec.register import Present, Register
 
 from .output import Refused, Subparsers, add_verb, print_json
 
 TABLES = {
     table.name: table for table in (legacy.HEADER, control.TABLE, modern.ISR, msix.ENTRY, modern.COMMON, modern.NOTIFY)
 }
-
-#: Tables that are described but have no window yet.
-_NOT_BUILT = ("common", "notify")
 
 _ACCESS = {
     "ro": "read only",
@@ -98,7 +95,7 @@ def _feature(field: ConfigField) -> str:
 def _detail(name: str, entry: Register | ConfigField) -> str:
     if isinstance(entry, ConfigField):
         return _field_detail(name, entry, DEVICE_TYPES[name.split(".")[0]])
-    return _register_detail(name, entry, TABLES[name.split(".")[0]])
+    return _register_detail(name, entry)
 
 
 def _field_detail(name: str, field: ConfigField, kind: DeviceType) -> str:
@@ -115,7 +112,7 @@ def _field_detail(name: str, field: ConfigField, kind: DeviceType) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _register_detail(name: str, register: Register, table: RegisterTable) -> str:
+def _register_detail(name: str, register: Register) -> str:
     lines = [
         name,
         *([f"  {register.doc}"] if register.doc else []),
@@ -132,8 +129,6 @@ def _register_detail(name: str, register: Register, table: RegisterTable) -> str
         lines.append(f"  effect   {register.effect.value}")
     lines += [f"  alias    {alias} ({system})" for system, alias in register.aliases.items()]
     lines.append(f"  clause   {register.clause}")
-    if table.name in _NOT_BUILT:
-        lines.append("  window   not built yet")
     for part in register.fields:
         bits = str(part.lsb) if part.width == 1 else f"{part.lsb + part.width - 1}:{part.lsb}"
         lines.append(f"  {bits:>7}  {part.name}, {part.access.value}{': ' if part.doc else ''}{part.doc}")

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from virtio_mmr.spec import control, msix
+from virtio_mmr.spec import control, modern, msix
 
 from . import defaults
 from .device import Bar, BarKind, DeviceConfig, Identity, Region, Space
@@ -174,12 +174,14 @@ def _check_region(config: DeviceConfig, bar: Bar, region: Region, path: str) -> 
     if region.space is Space.MSIX:
         _check_msix_region(config, region, path)
         return
-    least = _least_size(config, region.space)
+    if region.space is Space.NOTIFY:
+        _check_stride(region, path)
+    least = _least_size(config, region)
     if region.size < least:
         raise ConfigError(
             f"{path}.size",
             region.size,
-            f'"{region.space.value}" needs {least:#x} bytes for a "{config.kind.name}" device',
+            f'"{region.space.value}" needs {least:#x} bytes for {_reason(config, region)}',
             f"write size = {max(least, 0x1000) if bar.kind is not BarKind.IO else least:#x}",
         )
     if region.size % 4:
@@ -191,8 +193,30 @@ def _check_region(config: DeviceConfig, bar: Bar, region: Region, path: str) -> 
         )
 
 
-def _least_size(config: DeviceConfig, space: Space) -> int:
+def _reason(config: DeviceConfig, region: Region) -> str:
+    if region.space is Space.NOTIFY:
+        return f"{len(config.queues)} queues at stride {region.stride}"
+    return f'a "{config.kind.name}" device'
+
+
+def _check_stride(region: Region, path: str) -> None:
+    stride = region.stride
+    if stride & (stride - 1) or 0 < stride < modern.LEAST_STRIDE:
+        raise ConfigError(
+            f"{path}.stride",
+            stride,
+            f"0, or a power of two from {modern.LEAST_STRIDE} up",
+            f"write stride = {max(1 << stride.bit_length() - 1, modern.LEAST_STRIDE)}",
+        )
+
+
+def _least_size(config: DeviceConfig, region: Region) -> int:
     """Bytes that a window needs, rounded up to whole dwords."""
+    space = region.space
+    if space is Space.COMMON:
+        return modern.COMMON.size
+    if space is Space.NOTIFY:
+        return (len(config.queues) - 1) * region.stride + modern.NOTIFY_SIZE
     if space is Space.LEGACY:
         return defaults.legacy_size(config.kind)
     if space is Space.DEVICE:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from virtio_mmr.spec import configuration
 from virtio_mmr.spec.device_types import DeviceType
-from virtio_mmr.spec.features import TransportFeature
+from virtio_mmr.spec.features import LEGACY_ONLY, TransportFeature
 from virtio_mmr.spec.profiles import mmr_v1
 
 #: Least bytes that a BAR may claim: PCI Local Bus 3.0, 6.2.5.1, and PCI Express Base 5.0, 7.5.1.2.1.
@@ -40,6 +40,8 @@ class Space(enum.Enum):
     ISR = "isr"
     DEVICE = "device"
     MSIX = "msix"
+    COMMON = "common"
+    NOTIFY = "notify"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class Region:
     space: Space
     offset: int
     size: int
+    #: Bytes between the notification addresses of two queues; 0 if all share one. Only of "notify".
+    stride: int = 0
 
     @property
     def end(self) -> int:
@@ -119,7 +123,7 @@ class DeviceConfig:
     revision: int = 0
     profile: str = "mmr-v1"
     serial: int = 0
-    #: Bits that the device offers, 31:0.
+    #: Bits that the device offers, 63:0.
     features: int = 1 << TransportFeature.ANY_LAYOUT
     queues: tuple[int, ...] = (128,)
     msix_vectors: int = 0
@@ -176,6 +180,22 @@ class DeviceConfig:
                 number = int.from_bytes(image[place], "big") + function
                 image[place] = (number % (1 << 8 * part.size)).to_bytes(part.size, "big")
         return bytes(image)
+
+    @property
+    def modern(self) -> bool:
+        """The device has the modern interface beside the legacy one."""
+        return self.find(Space.COMMON) is not None
+
+    @property
+    def legacy_features(self) -> int:
+        """The offered bits that the legacy interface shows: 31:0."""
+        return self.features & 0xFFFF_FFFF
+
+    @property
+    def modern_features(self) -> int:
+        """The offered bits that the modern interface shows."""
+        hidden = sum(1 << bit for bit in LEGACY_ONLY) | sum(1 << self.kind.features[n] for n in self.kind.legacy_only)
+        return self.features & ~hidden
 
     def find(self, space: Space) -> tuple[Bar, Region] | None:
         """The first region that shows *space*, with its BAR."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from virtio_mmr.spec import modern
 from virtio_mmr.spec.device_types import DEVICE_TYPES, ConfigField, DeviceType
-from virtio_mmr.spec.features import UNUSED_BIT, TransportFeature
+from virtio_mmr.spec.features import ALWAYS_MODERN, FIRST_MODERN, OFFERED_MODERN, UNUSED_BIT, TransportFeature
 from virtio_mmr.spec.sriov import MOST_VIRTUAL_FUNCTIONS
 
 from . import defaults, rules
@@ -34,9 +35,6 @@ _SECTIONS = (
 
 #: Other names of device types.
 _KIND_ALIASES = {"blk": "block", "entropy": "rng"}
-
-#: Windows that are described but not built.
-_UNBUILT_SPACES = ("common", "notify")
 
 #: The MMR layouts in the order in which they are preferred.
 MMR_LAYOUTS = ("vsec", "literal", "classic")
@@ -120,6 +118,8 @@ def _device(top: Table) -> DeviceConfig:
     given = _bars(top.get("bars")) if "bars" in top else None
     vectors = _vectors(top.section("interrupts", ("msix_vectors", "intx")), queues, given)
     bars = given if given is not None else defaults.bars(kind, identity, vectors, control=wants_control is not False)
+    if _shows_modern(bars):
+        features |= sum(1 << bit for bit in ALWAYS_MODERN)
     if wants_control is None:
         wants_control = any(region.space is Space.CONTROL for bar in bars for region in bar.regions)
 
@@ -157,6 +157,10 @@ def _vf(top: Table, config: DeviceConfig) -> VirtualFunctions:
     bars = given
     if bars is None:
         bars = defaults.virtual_bars(config.kind, vectors, control=config.control is not None)
+    if _shows_modern(bars):
+        features |= sum(1 << bit for bit in ALWAYS_MODERN)
+    elif "features" not in table:
+        features = config.legacy_features
     image = config.config_image
     if "config" in table:
         image = _image(table.section("config", field_names(config.kind)), config.kind, queues, features)
@@ -180,6 +184,10 @@ def _vf(top: Table, config: DeviceConfig) -> VirtualFunctions:
             virtual=True,
         ),
     )
+
+
+def _shows_modern(bars: tuple[Bar, ...]) -> bool:
+    return any(region.space is Space.COMMON for bar in bars for region in bar.regions)
 
 
 def _kind(device: Table) -> DeviceType:
@@ -222,8 +230,8 @@ def _features(table: Table, kind: DeviceType, key: str = "offer") -> int:
             raise ConfigError(path, name, f"bit {UNUSED_BIT} must not be negotiated and is never offered", "remove it")
         if bit is None:
             raise _unknown_feature(path, name, kind, transport)
-        if bit >= 32:
-            raise not_built(path, name, f"bit {bit} needs the modern interface, which is", "remove it")
+        if bit >= FIRST_MODERN and bit not in OFFERED_MODERN:
+            raise not_built(path, name, f"bit {bit} promises what is", "remove it")
         bits |= 1 << bit
     return bits
 
@@ -232,7 +240,7 @@ def _unknown_feature(path: str, name: str, kind: DeviceType, transport: Mapping[
     for other in DEVICE_TYPES.values():
         if name in other.features:
             return ConfigError(path, name, f'a feature of "{other.name}", not of "{kind.name}"', "remove it")
-    known = [*kind.features, *(name for name, bit in transport.items() if bit < 32)]
+    known = [*kind.features, *(name for name, bit in transport.items() if bit < FIRST_MODERN or bit in OFFERED_MODERN)]
     return ConfigError(
         path,
         name,
@@ -279,15 +287,8 @@ def _region(path: str, value: object) -> Region:
     table = Table(path, value, ("space", "offset", "size", "stride"))
     table.require("space", '"legacy"')
     space = table.string("space", "legacy")
-    if space in _UNBUILT_SPACES:
-        raise not_built(
-            f"{path}.space",
-            space,
-            f'"{space}" regions belong to the modern interface, which is',
-            "remove the region",
-        )
     space = table.choice("space", "legacy", [known.value for known in Space])
-    if "stride" in table:
+    if "stride" in table and space != "notify":
         raise ConfigError(f"{path}.stride", table.get("stride"), 'only "notify" regions have a stride', "remove it")
     table.require("offset", "0x1000")
     table.require("size", "0x1000")
@@ -295,6 +296,7 @@ def _region(path: str, value: object) -> Region:
         space=Space(space),
         offset=table.integer("offset", 0, 0, _MOST_OFFSET),
         size=table.integer("size", 0, 0, _MOST_OFFSET),
+        stride=table.integer("stride", modern.LEAST_STRIDE, 0, _MOST_OFFSET) if space == "notify" else 0,
     )
 
 

@@ -1,6 +1,7 @@
 """Rules that a device keeps as a whole: values that must suit each other."""
 
 from virtio_mmr.spec.feature_requirements import REQUIRES
+from virtio_mmr.spec.features import FIRST_MODERN, TransportFeature
 
 from . import bar_rules
 from .device import DeviceConfig, Identity, Space
@@ -36,6 +37,7 @@ def check(config: DeviceConfig) -> None:
     bar_rules.check(config)
     _check_control(config)
     _check_mmr(config)
+    _check_modern(config)
     if config.vf is not None:
         _check_virtual(config.vf.function)
 
@@ -140,4 +142,28 @@ def _check_mmr(config: DeviceConfig) -> None:
             config.mmr_capabilities,
             "these point at a legacy region in a memory BAR, and there is none",
             'give a memory BAR a region with space = "legacy", or write mmr = "auto"',
+        )
+
+
+def _check_modern(config: DeviceConfig) -> None:
+    """The structures of the modern interface come together (virtio 1.4, 4.1.4), and so do its features."""
+    wanted = [Space.COMMON, Space.NOTIFY, Space.ISR, *([Space.DEVICE] if config.kind.config_size else [])]
+    shown = [space for space in wanted if config.find_in_memory(space) is not None]
+    if Space.COMMON in shown or Space.NOTIFY in shown:
+        for space in wanted:
+            if space not in shown:
+                raise ConfigError(
+                    "bars",
+                    None,
+                    f'the modern interface needs "{space.value}" beside "{shown[0].value}"',
+                    f'add a region with space = "{space.value}" to a memory BAR',
+                )
+    elif config.features >> FIRST_MODERN:
+        name = next(feature.name for feature in TransportFeature if feature >= FIRST_MODERN
+                    and config.features >> feature & 1)
+        raise ConfigError(
+            "features.offer",
+            None,
+            f"{name} needs the modern interface, and no BAR shows it",
+            f'add regions with space = "common" and "notify", or remove {name}',
         )

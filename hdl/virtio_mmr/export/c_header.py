@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from virtio_mmr.config.device import DeviceConfig
+from virtio_mmr.config.device import DeviceConfig, Space
 from virtio_mmr.layout import ConfigurationSpace, place
 from virtio_mmr.spec import legacy
 from virtio_mmr.spec.register import Register
@@ -57,7 +57,9 @@ def _identity(config: DeviceConfig) -> Iterator[tuple[str, str]]:
 def _features(config: DeviceConfig) -> Iterator[tuple[str, str]]:
     for name, bit in device_features(config).items():
         yield f"VMMR_FEATURE_{name}", str(bit)
-    yield "VMMR_FEATURES_OFFERED", f"{config.features:#010x}"
+    yield "VMMR_FEATURES_OFFERED", f"{config.legacy_features:#010x}"
+    if config.modern:
+        yield "VMMR_FEATURES_OFFERED_HIGH", f"{config.features >> 32:#010x}"
 
 
 def _queues(config: DeviceConfig, prefix: str = "VMMR") -> Iterator[tuple[str, str]]:

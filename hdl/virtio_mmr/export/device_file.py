@@ -1,6 +1,6 @@
 """A device as a device file in which nothing is left out."""
 
-from virtio_mmr.config.device import Bar, DeviceConfig, VirtualFunctions
+from virtio_mmr.config.device import Bar, DeviceConfig, Space, VirtualFunctions
 from virtio_mmr.config.errors import spell
 from virtio_mmr.config.loader import field_names
 
@@ -50,7 +50,8 @@ def _virtual(vf: VirtualFunctions) -> list[str]:
 
 def _bar(bar: Bar, section: str = "") -> str:
     regions = "".join(
-        f'    {{ space = "{region.space.value}", offset = {region.offset:#x}, size = {region.size:#x} }},\n'
+        f'    {{ space = "{region.space.value}", offset = {region.offset:#x}, size = {region.size:#x}'
+        f"{f', stride = {region.stride:#x}' if region.space is Space.NOTIFY else ''} }},\n"
         for region in bar.regions
     )
     return (

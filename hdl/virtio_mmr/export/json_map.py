@@ -2,7 +2,7 @@
 
 import json
 
-from virtio_mmr.config.device import DeviceConfig, VirtualFunctions
+from virtio_mmr.config.device import DeviceConfig, Space, VirtualFunctions
 from virtio_mmr.layout import ConfigurationSpace, place
 from virtio_mmr.layout.space import reset_value
 from virtio_mmr.spec import legacy
@@ -43,6 +43,7 @@ def device_map(config: DeviceConfig, space: ConfigurationSpace) -> dict[str, obj
                 "size": bar.decoded_size,
                 "regions": [
                     {"space": region.space.value, "offset": region.offset, "size": region.size}
+                    | ({"stride": region.stride} if region.space is Space.NOTIFY else {})
                     for region in bar.regions
                 ],
             }

@@ -5,7 +5,7 @@ from virtio_mmr.config.device import Bar, BarKind, Identity, Region, Space
 from virtio_mmr.config.errors import spell
 from virtio_mmr.config.loader import field_names
 from virtio_mmr.spec.device_types import ConfigField, DeviceType
-from virtio_mmr.spec.features import TransportFeature
+from virtio_mmr.spec.features import FIRST_MODERN, TransportFeature
 
 _IDENTITIES = {
     Identity.MMR: """\
@@ -25,6 +25,8 @@ _SPACES = {
     Space.ISR: "the interrupt status alone",
     Space.DEVICE: "the device's configuration alone",
     Space.MSIX: "the MSI-X table, then the pending bits",
+    Space.COMMON: "the modern common configuration",
+    Space.NOTIFY: "the modern notification addresses",
 }
 
 _COUNTED = ("num_queues", "max_virtqueue_pairs")
@@ -59,7 +61,7 @@ def new_device(kind: DeviceType, identity: Identity) -> str:
 
 
 def _features(kind: DeviceType) -> str:
-    known = [*kind.features, *(name for name, bit in TransportFeature.__members__.items() if bit < 32)]
+    known = [*kind.features, *(name for name, bit in TransportFeature.__members__.items() if bit < FIRST_MODERN)]
     return (
         "[features]\n# Offered besides ANY_LAYOUT, which is always there. Known here:\n"
         + _folded(known)

@@ -18,6 +18,7 @@ _NOTES = {
     Space.CONTROL: "the hypervisor's page",
     Space.ISR: "interrupt status",
     Space.DEVICE: "device configuration",
+    Space.COMMON: "modern common configuration",
 }
 
 
@@ -92,6 +93,9 @@ def _window(config: DeviceConfig, region: Region) -> list[str]:
             f"  {0:#04x} table of {config.msix_vectors} vectors",
             f"  {region.size // 2:#04x} pending bits",
         ]
+    if region.space is Space.NOTIFY:
+        apart = f"{region.stride} bytes apart" if region.stride else "at one address"
+        return [head, f"  notifications of {len(config.queues)} queues, {apart}"]
     return [head, f"  {_NOTES[region.space]}"]
 
 

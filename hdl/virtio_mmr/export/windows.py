@@ -13,6 +13,8 @@ TABLES = {
     Space.CONTROL: control.TABLE,
     Space.ISR: modern.ISR,
     Space.MSIX: msix.ENTRY,
+    Space.COMMON: modern.COMMON,
+    Space.NOTIFY: modern.NOTIFY,
 }
 
 

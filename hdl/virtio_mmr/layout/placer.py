@@ -11,6 +11,7 @@ from virtio_mmr.config.device import BarKind, DeviceConfig, Space
 from virtio_mmr.config.errors import ConfigError
 from virtio_mmr.spec import configuration as spec
 from virtio_mmr.spec import sriov
+from virtio_mmr.spec.modern import Structure
 from virtio_mmr.spec.register import Register, read_only
 
 from .bars import bar_registers
@@ -19,11 +20,15 @@ from .space import ConfigurationSpace, PlacedCapability
 #: Capabilities that an endpoint cannot do without.
 _MANDATORY = frozenset({"power", "express", "serial", "msix", "ari", "sriov"})
 
-#: Where a capability stands if it may choose. The gap from 0x54 is kept for the modern virtio structures.
+#: Where a capability stands if it may choose.
 _HOMES: Mapping[str, int] = MappingProxyType(
     {
         "power": 0x40,
         "msix": 0x48,
+        "modern_common": 0x54,
+        "modern_notify": 0x64,
+        "modern_isr": 0x78,
+        "modern_device": 0x88,
         "mmr_classic": 0xAC,
         "express": 0xC0,
         "serial": 0x100,
@@ -52,7 +57,14 @@ _PRIORITY = (
     "control",
     "mmr_literal",
     "mmr_classic",
+    "modern_common",
+    "modern_notify",
+    "modern_isr",
+    "modern_device",
 )
+
+#: Beginning of the names of structures that a driver needs all or none of.
+_GROUP = "modern_"
 
 _BUILDERS = MappingProxyType(
     {
@@ -195,7 +207,29 @@ def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str
     if config.control is not None and control is not None:
         bar, region = control
         wanted.append(spec.control_vsec(bar.index, region.offset, region.size))
-    return wanted, left_out
+    return wanted + _modern(config), left_out
+
+
+def _modern(config: DeviceConfig) -> list[spec.Capability]:
+    """The structures of the modern interface, if the device has it."""
+    if not config.modern:
+        return []
+    members = []
+    for structure, space in (
+        (Structure.COMMON, Space.COMMON),
+        (Structure.NOTIFY, Space.NOTIFY),
+        (Structure.ISR, Space.ISR),
+        (Structure.DEVICE, Space.DEVICE),
+    ):
+        found = config.find_in_memory(space)
+        if found is None or (space is Space.DEVICE and not config.kind.config_size):
+            continue
+        bar, region = found
+        if space is Space.NOTIFY:
+            members.append(spec.modern_notify(bar.index, region.offset, region.size, region.stride))
+        else:
+            members.append(spec.modern_structure(structure, bar.index, region.offset, region.size))
+    return members
 
 
 def _arrange(
@@ -223,6 +257,11 @@ def _arrange(
                 f"which has {max(end - offset, 0)} left"
             )
             refused.append((capability.name, why))
+    lacking = next((name for name, _ in refused if name.startswith(_GROUP)), None)
+    if lacking is not None:
+        useless = [capability.name for capability, _ in packed if capability.name.startswith(_GROUP)]
+        refused += [(name, f"is of no use without {lacking}") for name in useless]
+        packed = [placed for placed in packed if placed[0].name not in useless]
     return packed, refused
 
 

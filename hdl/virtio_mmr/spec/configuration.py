@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from .modern import Structure
 from .profiles import mmr_v1
 from .register import Access, Field, Register, read_only
 
@@ -236,12 +237,32 @@ def control_vsec(bar: int, offset: int, length: int) -> Capability:
     return _vsec("control", mmr_v1.VSEC_ID_CONTROL, mmr_v1.CFG_TYPE_CONTROL, bar, offset, length)
 
 
+def _virtio(name: str, cfg_type: int, bar: int, offset: int, length: int, clause: str,
+            *more: Register) -> Capability:
+    """A virtio structure capability; *more* are registers behind its 16 bytes."""
+    size = more[-1].end if more else 16
+    return Capability(name, "classic", ID_VENDOR, size, (
+        read_only(f"{name}_type", 2, 16, cfg_type << 8 | size, clause, "cap_len, cfg_type."),
+        read_only(f"{name}_bar", 4, 32, bar, clause, "bar, id, padding."),
+        read_only(f"{name}_offset", 8, 32, offset, clause),
+        read_only(f"{name}_length", 12, 32, length, clause),
+        *more,
+    ))
+
+
 def mmr_classic(bar: int, offset: int, length: int) -> Capability:
     """The reviewer's wish: an ordinary 16-byte virtio structure capability."""
-    clause = "virtio 1.3, 4.1.4; cfg_type from MMR series, patch 09"
-    return Capability("mmr_classic", "classic", ID_VENDOR, 16, (
-        read_only("mmr_classic_type", 2, 16, mmr_v1.CFG_TYPE_LEGACY_MMR << 8 | 16, clause, "cap_len, cfg_type."),
-        read_only("mmr_classic_bar", 4, 32, bar, clause, "bar, id, padding."),
-        read_only("mmr_classic_offset", 8, 32, offset, clause),
-        read_only("mmr_classic_length", 12, 32, length, clause),
-    ))
+    return _virtio("mmr_classic", mmr_v1.CFG_TYPE_LEGACY_MMR, bar, offset, length,
+                   "virtio 1.3, 4.1.4; cfg_type from MMR series, patch 09")
+
+
+def modern_structure(structure: Structure, bar: int, offset: int, length: int) -> Capability:
+    """Where a structure of the modern interface is."""
+    return _virtio(f"modern_{structure.name.lower()}", structure, bar, offset, length, "virtio 1.4, 4.1.4")
+
+
+def modern_notify(bar: int, offset: int, length: int, multiplier: int) -> Capability:
+    """Where queues are notified, *multiplier* bytes apart."""
+    clause = "virtio 1.4, 4.1.4.4"
+    return _virtio("modern_notify", Structure.NOTIFY, bar, offset, length, clause,
+                   read_only("modern_notify_multiplier", 16, 32, multiplier, clause, "notify_off_multiplier."))

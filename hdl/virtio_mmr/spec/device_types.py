@@ -55,6 +55,8 @@ class DeviceType:
     #: Names of the queues in order; the last may repeat.
     queues: tuple[str, ...]
     clause: str
+    #: Features that the modern interface does not show.
+    legacy_only: frozenset[str] = frozenset()
 
     @property
     def config_size(self) -> int:
@@ -84,6 +86,7 @@ NET = DeviceType(
         NET_HOST_UFO=14, NET_MRG_RXBUF=15, NET_STATUS=16, NET_CTRL_VQ=17, NET_CTRL_RX=18, NET_CTRL_VLAN=19,
         NET_CTRL_RX_EXTRA=20, NET_GUEST_ANNOUNCE=21, NET_MQ=22, NET_CTRL_MAC_ADDR=23,
     ),
+    legacy_only=frozenset({"NET_GSO"}),
     config=(
         _F("mac", 0, 8, _DRIVER, count=6, feature="NET_MAC"),
         _F("status", 6, 16, _DEVICE, feature="NET_STATUS", reset=1),
@@ -100,6 +103,7 @@ BLOCK = DeviceType(
         BLK_FLUSH=9, BLK_TOPOLOGY=10, BLK_CONFIG_WCE=11, BLK_MQ=12, BLK_DISCARD=13, BLK_WRITE_ZEROES=14,
         BLK_LIFETIME=15, BLK_SECURE_ERASE=16,
     ),
+    legacy_only=frozenset({"BLK_BARRIER", "BLK_SCSI"}),
     config=(
         _F("capacity", 0, 64, _DEVICE),
         _F("size_max", 8, 32, feature="BLK_SIZE_MAX"),

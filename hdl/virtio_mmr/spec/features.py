@@ -22,5 +22,30 @@ class TransportFeature(enum.IntEnum):
     ADMIN_VQ = 41
 
 
+#: First of the bits that only the modern interface reaches.
+FIRST_MODERN = 32
+
+#: Bits that this core, or the back end behind it, keeps its word on.
+OFFERED_MODERN = frozenset({
+    TransportFeature.VERSION_1,
+    TransportFeature.ACCESS_PLATFORM,
+    TransportFeature.IN_ORDER,
+    TransportFeature.ORDER_PLATFORM,
+    TransportFeature.NOTIFICATION_DATA,
+    TransportFeature.NOTIF_CONFIG_DATA,
+    TransportFeature.RING_RESET,
+})
+
+#: Offered wherever there is a modern interface: what hardware has to say for itself (virtio 1.4, 6.1).
+ALWAYS_MODERN = (
+    TransportFeature.VERSION_1,
+    TransportFeature.ACCESS_PLATFORM,
+    TransportFeature.ORDER_PLATFORM,
+)
+
+
 #: Old name of a bit that drivers must not negotiate; never offered.
 UNUSED_BIT = 30
+
+#: Bits that the modern interface does not show (virtio 1.4, 6.3).
+LEGACY_ONLY = frozenset({TransportFeature.NOTIFY_ON_EMPTY, TransportFeature.ANY_LAYOUT})

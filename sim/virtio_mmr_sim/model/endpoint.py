@@ -374,7 +374,7 @@ class EndpointModel:
     def interrupt_cause(self, function: int, epoch: int, queue: int, config_change: bool) -> None:
         """The device used a buffer of *queue*, or changed its configuration."""
         if function < len(self.units):
-            self.units[function].function.interrupt_cause(epoch, config_change)
+            self.units[function].function.interrupt_cause(epoch, config_change, queue)
 
     def fault(self, function: int, epoch: int, queue: int, cause: int) -> None:
         """The device cannot go on; *cause* is a bit of BADSTATE, 1 to 3."""
@@ -392,7 +392,9 @@ class EndpointModel:
             self.units[function].function.reset_done(epoch)
 
     def queue_quiet(self, function: int, queue: int) -> None:
-        """Nothing waits for it yet: only the modern interface resets single queues."""
+        """The back end has let go of a queue."""
+        if function < len(self.units):
+            self.units[function].function.queue_quiet(queue)
 
     def drain(self, accept: Collection[str] = STREAMS, limit: int | None = None) -> list[Event]:
         """What the back end hears if it accepts the streams *accept*: at most *limit* events.

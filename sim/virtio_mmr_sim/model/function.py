@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from virtio_mmr.config.device import DeviceConfig
 from virtio_mmr.spec.control import BadState
 from virtio_mmr.spec.device_types import DeviceType, Owner
+from virtio_mmr.spec.features import TransportFeature
 from virtio_mmr.spec.legacy import NO_VECTOR, PAGE_SHIFT, available_ring_offset, used_ring_offset
 from virtio_mmr.spec.status import Isr, Status
 
@@ -28,19 +29,51 @@ DRIVER_UPDATES = ("driver_ok", "features", "gate")
 
 @dataclass
 class Queue:
-    """One queue as the driver set it up. It runs while its page is not zero."""
+    """One queue as the driver set it up, through whichever interface."""
 
+    #: Most entries.
+    most: int
     size: int
-    page: int = 0
+    #: Where its three areas are.
+    descriptors: int = 0
+    available: int = 0
+    used: int = 0
+    enabled: bool = False
+    #: Enabled by a page number, which needs no DRIVER_OK.
+    by_page: bool = False
+    #: The back end is to let go of it.
+    resetting: bool = False
     vector: int = NO_VECTOR
+    #: Newest notification data.
+    extra: int = 0
     #: The back end has not heard of the latest change.
     changed: bool = False
     #: The back end has not heard of the latest notification.
     notified: bool = False
 
     @property
-    def enabled(self) -> bool:
-        return self.page != 0
+    def page(self) -> int:
+        """The descriptor area as a legacy driver sees it."""
+        return self.descriptors >> PAGE_SHIFT & 0xFFFF_FFFF
+
+    @property
+    def settable(self) -> bool:
+        """Size and addresses may change."""
+        return not self.enabled and not self.resetting
+
+    def place(self, page: int) -> None:
+        """Lay the three areas out from a page number; zero for none."""
+        base = page << PAGE_SHIFT
+        self.descriptors = base
+        self.available = base + available_ring_offset(self.size) if page else 0
+        self.used = base + used_ring_offset(self.size) if page else 0
+
+    def start_over(self) -> None:
+        """Back to the values after reset; what the back end has to hear is not touched."""
+        self.size = self.most
+        self.place(0)
+        self.enabled = self.by_page = self.resetting = False
+        self.vector = NO_VECTOR
 
 
 @dataclass
@@ -98,6 +131,10 @@ class Driver:
     status: int = 0
     needs_reset: bool = False
     features: int = 0
+    device_feature_select: int = 0
+    driver_feature_select: int = 0
+    #: Words in which bits were written that are not offered.
+    unsupported: set[int] = field(default_factory=set)
     queue_select: int = 0
     isr: int = 0
     config_vector: int = NO_VECTOR
@@ -136,13 +173,16 @@ class FunctionModel:
 
     def _take_reset_values(self) -> None:
         self._reset_driver()
+        self.config_generation = 0
+        #: The device configuration changed since a driver read any of it.
+        self.config_changed = False
         self.hypervisor = Hypervisor(gate=self.config.control is None or self.config.control.gate_open)
         self.device_config = bytearray(self.config.config_image)
         self.config_written.clear()
 
     def _reset_driver(self) -> None:
         self.driver = Driver()
-        self.queues = [Queue(size) for size in self.config.queues]
+        self.queues = [Queue(size, size) for size in self.config.queues]
 
     # What the driver sees and does
 
@@ -153,8 +193,25 @@ class FunctionModel:
 
     @property
     def offered(self) -> int:
-        """Feature bits that the driver is shown."""
-        return self.config.features & ~self.hypervisor.forbidden
+        """Feature bits that a legacy driver is shown."""
+        return self.config.legacy_features & ~self.hypervisor.forbidden
+
+    def offered_word(self, index: int) -> int:
+        """Feature bits 32 * index and up that a modern driver is shown."""
+        return (self.config.modern_features & ~self.hypervisor.forbidden) >> 32 * index & 0xFFFF_FFFF
+
+    @property
+    def modern(self) -> bool:
+        """The driver has agreed to version 1."""
+        return self._negotiated(TransportFeature.VERSION_1)
+
+    def _negotiated(self, feature: TransportFeature) -> bool:
+        return bool(self.driver.features >> feature & 1 and self.driver.status & Status.FEATURES_OK)
+
+    @property
+    def legacy_byte_order(self) -> bool:
+        """The back end is to treat rings and headers as big-endian."""
+        return self.hypervisor.big_endian and not self.modern
 
     @property
     def interrupt_status(self) -> bool:
@@ -175,7 +232,7 @@ class FunctionModel:
         return value
 
     def write_features(self, merged: int, written: int) -> None:
-        """The driver accepts *merged*; *written* are the bits of the bytes that it wrote itself."""
+        """A legacy driver accepts *merged*; *written* are the bits of the bytes that it wrote itself."""
         if self.driver.status & Status.FEATURES_OK:
             return
         self.driver.features = merged & self.offered
@@ -183,37 +240,91 @@ class FunctionModel:
         if written & self.hypervisor.forbidden:
             self.stop(BadState.POLICY)
 
+    def write_feature_word(self, merged: int, written: int) -> None:
+        """A modern driver accepts *merged* in the word that it selected."""
+        word = self.driver.driver_feature_select
+        if self.driver.status & Status.FEATURES_OK or word > 1:
+            return
+        offered, shift = self.offered_word(word), 32 * word
+        self.driver.features = self.driver.features & ~(0xFFFF_FFFF << shift) | (merged & offered) << shift
+        self.driver.unsupported.discard(word)
+        if written & ~offered:
+            self.driver.unsupported.add(word)
+        self.driver.updates.add("features")
+        if word == 0 and written & self.hypervisor.forbidden:
+            self.stop(BadState.POLICY)
+
     def write_page(self, page: int) -> None:
         """Load or stop the selected queue."""
         queue = self.selected
-        if queue is None:
+        if queue is None or queue.resetting:
             return
-        if page != 0:
-            queue.page = page
+        if page != 0 or queue.enabled:
             queue.changed = True
-        elif queue.enabled:
-            queue.page = 0
-            queue.changed = True
+        queue.place(page)
+        queue.enabled = queue.by_page = page != 0
+        if page == 0:
             queue.notified = False
+
+    def write_size(self, size: int) -> None:
+        """Take fewer entries, a power of two."""
+        queue = self.selected
+        if queue is not None and queue.settable and size.bit_count() == 1 and size <= queue.most:
+            queue.size = size
+
+    def write_address(self, area: str, address: int) -> None:
+        """Place one area of the selected queue."""
+        queue = self.selected
+        if queue is not None and queue.settable:
+            setattr(queue, area, address)
+
+    def enable_queue(self) -> None:
+        """Start the selected queue where its three addresses say."""
+        queue = self.selected
+        if queue is not None and queue.settable:
+            queue.enabled = queue.changed = True
+
+    def reset_queue(self) -> None:
+        """The selected queue starts over, once the back end has let go of it."""
+        queue = self.selected
+        if queue is None or queue.resetting or not self._negotiated(TransportFeature.RING_RESET):
+            return
+        if queue.enabled:
+            queue.resetting = queue.changed = True
+            queue.notified = False
+        else:
+            queue.start_over()
 
     def write_vector(self, value: int) -> int:
         """What a vector register stores when *value* is written."""
         return value if value < self.config.msix_vectors else NO_VECTOR
 
-    def notify(self, index: int) -> None:
-        """The driver says that queue *index* has new buffers."""
+    def notify(self, index: int, extra: int = 0) -> None:
+        """The driver says that queue *index* has new buffers; *extra* says where it will go on."""
         queue = self._queue(index)
-        if queue is None or not queue.enabled:
+        if queue is None or not queue.enabled or queue.resetting:
             return
         queue.notified = True
+        queue.extra = extra if self._negotiated(TransportFeature.NOTIFICATION_DATA) else 0
         if not self.driver.judged:
             self._judge()
+
+    def write_modern_status(self, value: int) -> None:
+        """As `write_status`, but FEATURES_OK is not taken with features that a modern driver cannot have."""
+        acceptable = self.driver.features >> TransportFeature.VERSION_1 & 1 and not self.driver.unsupported
+        if not acceptable and not self.driver.status & Status.FEATURES_OK and value:
+            self._store_status(value & ~Status.FEATURES_OK)
+        else:
+            self.write_status(value)
 
     def write_status(self, value: int) -> None:
         """Zero resets; anything else is stored, except the bit that is the device's."""
         if value == 0:
             self._reset_by_status()
-            return
+        else:
+            self._store_status(value)
+
+    def _store_status(self, value: int) -> None:
         before = self.driver.status
         self.driver.status = value & ~Status.DEVICE_NEEDS_RESET
         if self.driver.status & ~before & Status.DRIVER_OK:
@@ -232,7 +343,14 @@ class FunctionModel:
             self.device_config[index] = value
         if taken:
             self.config_written |= taken.keys()
+            self.config_changed = True
             self._changed()
+
+    def read_config(self) -> None:
+        """A driver reads some of the device configuration: what it sees now has a generation of its own."""
+        if self.config_changed:
+            self.config_generation = (self.config_generation + 1) & 0xFF
+            self.config_changed = False
 
     # What the hypervisor does
 
@@ -302,14 +420,26 @@ class FunctionModel:
         """Causes and faults count only in their own epoch, and only after the reset is acknowledged."""
         return epoch == self.fence.epoch and not self.fence.outstanding
 
-    def interrupt_cause(self, epoch: int, config_change: bool) -> None:
-        """The device used a buffer, or changed its configuration."""
+    def interrupt_cause(self, epoch: int, config_change: bool, index: int = 0) -> None:
+        """The device used a buffer of queue *index*, or changed its configuration."""
         if not self._heeds(epoch):
             return
         if config_change:
             self.driver.isr |= Isr.CONFIG
-        elif not self.hypervisor.badstate:
+        elif not self.hypervisor.badstate and self._may_serve(self._queue(index)):
             self.driver.isr |= Isr.QUEUE
+
+    def _may_serve(self, queue: Queue | None) -> bool:
+        """Buffers of the queue may be used: a modern driver has to be ready first."""
+        if self.config.modern and not self.driver.status & Status.DRIVER_OK:
+            return queue is not None and queue.by_page
+        return True
+
+    def queue_quiet(self, index: int) -> None:
+        """The back end has let go of a queue that is being reset."""
+        queue = self._queue(index)
+        if queue is not None and queue.resetting and not queue.changed:
+            queue.start_over()
 
     def fault(self, epoch: int, cause: int) -> None:
         """The device cannot go on."""
@@ -326,6 +456,7 @@ class FunctionModel:
                 if beat.strobe >> lane & 1 and self._owner(beat.offset + lane) is not Owner.FIXED:
                     self.device_config[beat.offset + lane] = beat.data >> 8 * lane & 0xFF
         self._staged.clear()
+        self.config_changed = True
         self._changed()
 
     def reset_done(self, epoch: int) -> None:
@@ -366,8 +497,8 @@ class FunctionModel:
                     "event": self._driver_event(name),
                     "epoch": self.fence.epoch,
                     "features": self.driver.features,
-                    "legacy": 1,
-                    "big_endian": int(self.hypervisor.big_endian),
+                    "legacy": int(not self.modern),
+                    "big_endian": int(self.legacy_byte_order),
                     "driver_ok": int(self.driver.status & Status.DRIVER_OK != 0),
                 }
         return None
@@ -386,15 +517,15 @@ class FunctionModel:
         for index, queue in enumerate(self.queues):
             if queue.changed:
                 queue.changed = False
-                base = queue.page << PAGE_SHIFT
+                change = QueueChange.ENABLE if queue.enabled else QueueChange.DISABLE
                 return {
                     "queue": index,
                     "row": self._row(index),
-                    "change": QueueChange.ENABLE if queue.enabled else QueueChange.DISABLE,
+                    "change": QueueChange.RESET if queue.resetting else change,
                     "size": queue.size,
-                    "descriptors": base,
-                    "available": base + available_ring_offset(queue.size) if queue.enabled else 0,
-                    "used": base + used_ring_offset(queue.size) if queue.enabled else 0,
+                    "descriptors": queue.descriptors,
+                    "available": queue.available,
+                    "used": queue.used,
                     "first_available": 0,
                     "first_used": 0,
                     "vector_valid": int(queue.vector != NO_VECTOR),
@@ -420,9 +551,9 @@ class FunctionModel:
         if not open_ or self.hypervisor.badstate or self.fence.outstanding or self.driver.updates:
             return None
         for index, queue in enumerate(self.queues):
-            if queue.notified and not queue.changed:
+            if queue.notified and not queue.changed and self._may_serve(queue):
                 queue.notified = False
-                return {"queue": index, "row": self._row(index), "extra": 0, "legacy": 1}
+                return {"queue": index, "row": self._row(index), "extra": queue.extra, "legacy": int(not self.modern)}
         return None
 
     def state(self) -> dict[str, int | bytes]:
@@ -435,6 +566,7 @@ class FunctionModel:
             "isr_status": driver.isr,
             "config_vector": driver.config_vector,
             "generation": self.generation,
+            "config_generation": self.config_generation,
             "endian": int(hypervisor.big_endian),
             "badstate": hypervisor.badstate,
             "required": hypervisor.required,
@@ -451,6 +583,12 @@ class FunctionModel:
         for index, queue in enumerate(self.queues):
             found[f"queue{index}.page"] = queue.page
             found[f"queue{index}.vector"] = queue.vector
+            if self.config.modern:
+                found[f"queue{index}.size"] = queue.size
+                found[f"queue{index}.enable"] = int(queue.enabled)
+                found[f"queue{index}.reset"] = int(queue.resetting)
+                found[f"queue{index}.available"] = queue.available
+                found[f"queue{index}.used"] = queue.used
             found[f"pending.queue_update.{index}"] = int(queue.changed)
             found[f"pending.notification.{index}"] = int(queue.notified)
         return found

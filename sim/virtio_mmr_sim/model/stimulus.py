@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from virtio_mmr.config.device import Bar, BarKind, Region, Space
-from virtio_mmr.spec import control, legacy, msix
+from virtio_mmr.spec import control, legacy, modern, msix
 from virtio_mmr.spec.configuration import BAR0, COMMAND, SPACE_SIZE
+from virtio_mmr.spec.features import TransportFeature
 from virtio_mmr.spec.register import Access, Register
 from virtio_mmr.spec.tlp import MESSAGES_ACCEPTED, TlpType
 
@@ -160,7 +161,7 @@ class Stimulus:
     def place(self) -> tuple[Bar, Region, int]:
         """A BAR, a region of it, and a byte offset in the region that is worth an access."""
         bar = self.rng.choice(self.config.bars)
-        weights = [{Space.LEGACY: 6, Space.CONTROL: 3}.get(region.space, 1) for region in bar.regions]
+        weights = [{Space.LEGACY: 6, Space.COMMON: 6, Space.CONTROL: 3}.get(region.space, 1) for region in bar.regions]
         [region] = self.rng.choices(bar.regions, weights)
         used = {
             Space.LEGACY: legacy.HEADER.size + self.config.kind.config_size,
@@ -168,6 +169,8 @@ class Stimulus:
             Space.ISR: 4,
             Space.DEVICE: self.config.kind.config_size,
             Space.MSIX: msix.ENTRY_SIZE * self.config.msix_vectors,
+            Space.COMMON: modern.COMMON.size,
+            Space.NOTIFY: len(self.config.queues) * (region.stride or modern.NOTIFY_SIZE),
         }[region.space]
         end = region.size if self.chance(0.04) else min(used + 8, region.size)
         return bar, region, self.rng.randrange(end)
@@ -231,7 +234,8 @@ class Stimulus:
         """The next write of one of the courses that drivers and hypervisors take; other packets come between."""
         if not self._intended:
             self._intended = list(reversed(self.rng.choice((
-                self._queue_life, self._queue_life, self._driver_life, self._recovery, self._policy))()))
+                self._queue_life, self._queue_life, self._driver_life, self._recovery, self._policy,
+                *((self._modern_life, self._modern_queue, self._modern_queue) if self.config.modern else ())))()))
         space, offset, size, value = self._intended.pop()
         shown = [(bar, region) for bar in self.config.bars for region in bar.regions if region.space is space]
         if not shown:
@@ -258,6 +262,28 @@ class Stimulus:
         return [*((Space.LEGACY, 0x12, 1, status) for status in (0, 1, 3)), (Space.LEGACY, 0x04, 4, features),
                 (Space.LEGACY, 0x12, 1, 7)]
 
+    def _modern_life(self) -> list[tuple[Space, int, int, int]]:
+        """Reset, features in two words, FEATURES_OK, DRIVER_OK."""
+        features = self.config.modern_features & (self.rng.getrandbits(64) | 1 << TransportFeature.VERSION_1)
+        words = [word for index in (0, 1) for word in (
+            (Space.COMMON, 0x08, 4, index), (Space.COMMON, 0x0C, 4, features >> 32 * index & 0xFFFF_FFFF))]
+        return [*((Space.COMMON, 0x14, 1, status) for status in (0, 1, 3)), *words,
+                *((Space.COMMON, 0x14, 1, status) for status in (0x0B, 0x0F))]
+
+    def _modern_queue(self) -> list[tuple[Space, int, int, int]]:
+        """A queue is set up and notified a few times, and perhaps reset."""
+        queue = self.rng.randrange(len(self.config.queues))
+        found = self.config.find(Space.NOTIFY)
+        at = queue * found[1].stride if found else 0
+        size = self.config.queues[queue] >> self.rng.randrange(3)
+        course = [(Space.COMMON, 0x16, 2, queue), (Space.COMMON, 0x18, 2, size)]
+        course += [(Space.COMMON, offset, 4, self.rng.getrandbits(32)) for offset in range(0x20, 0x38, 4)]
+        course += [(Space.COMMON, 0x1C, 2, 1)]
+        course += [(Space.NOTIFY, at, 4, self.rng.getrandbits(16) << 16 | queue)] * self.rng.randrange(1, 4)
+        if self.chance(0.6):
+            course += [(Space.COMMON, 0x16, 2, queue), (Space.COMMON, 0x3A, 2, 1)]
+        return course
+
     def _recovery(self) -> list[tuple[Space, int, int, int]]:
         """The hypervisor takes every hindrance away."""
         return [(Space.LEGACY, 0x12, 1, 0), (Space.CONTROL, 0x14, 4, 0xFFFF_FFFF), (Space.CONTROL, 0x18, 4, 0),
@@ -280,7 +306,7 @@ class Stimulus:
         vector = choose((*range(self.config.msix_vectors + 1), 0xFFFF))
         if space is Space.LEGACY:
             worth = {
-                0x04: (0, bits(32), self.config.features, self.config.features & bits(32)),
+                0x04: (0, bits(32), self.config.legacy_features, self.config.features & bits(32)),
                 0x08: (0, 0, bits(32), bits(20), 1),
                 0x0C: (bits(16) << 16, queue << 16, queue << 16),
                 0x10: (choose(STATUSES) << 16 | queue, choose(STATUSES) << 16 | bits(16)),
@@ -295,6 +321,21 @@ class Stimulus:
                 0x20: (0, 0, 0, 1, bits(32)),
                 0x24: (0, 0x100, 0x100, 0x100, bits(32)),
             }
+        elif space is Space.COMMON:
+            offered = self.config.modern_features >> 32 * self.rng.randrange(2) & 0xFFFF_FFFF
+            size = self.rng.choice(self.config.queues) >> self.rng.randrange(4)
+            worth = {
+                0x00: (0, 1, 2, bits(32)),
+                0x08: (0, 1, 1, 2, bits(32)),
+                0x0C: (0, bits(32), offered, offered, offered & bits(32)),
+                0x10: (vector, bits(32)),
+                0x14: (queue << 16 | choose(STATUSES), bits(16) << 16 | choose(STATUSES), queue << 16 | 0x0F),
+                0x18: (vector << 16 | size, size, bits(32)),
+                0x1C: (1, 1, 1, 0, bits(32)),
+                0x38: (1 << 16, 1 << 16, bits(32)),
+            }
+        elif space is Space.NOTIFY:
+            worth = {offset: (bits(16) << 16 | queue,)}
         else:
             worth = {}
         return choose(worth.get(offset, (0, bits(32))))

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from virtio_mmr.config.device import Space
 from virtio_mmr.spec import control, legacy, modern, msix
 from virtio_mmr.spec.control import BadState
+from virtio_mmr.spec.features import TransportFeature
 from virtio_mmr.spec.register import Access, Effect, Present, Register, RegisterTable
 
 from .configuration import LANES
@@ -30,7 +31,7 @@ class Slot(NamedTuple):
     """A register's place in a dword."""
 
     register: Register
-    #: Lowest bit in the dword.
+    #: Lowest bit in the dword; negative for the upper half of 64 bits.
     shift: int
     #: Byte enables that touch it.
     lanes: int
@@ -42,13 +43,19 @@ def slots(table: RegisterTable) -> Mapping[int, tuple[Slot, ...]]:
     """The registers of a table by dword; in each, what resets comes first."""
     found: dict[int, list[Slot]] = {}
     for register in table:
-        lane = register.offset % 4
-        found.setdefault(register.offset - lane, []).append(
-            Slot(register, 8 * lane, ((1 << register.size) - 1) << lane, (1 << register.width) - 1))
+        for dword in range(register.offset & ~3, register.end, 4):
+            lane = register.offset - dword
+            lanes = shifted((1 << register.size) - 1, lane) & 0xF
+            found.setdefault(dword, []).append(Slot(register, 8 * lane, lanes, (1 << register.width) - 1))
     return {
         dword: tuple(sorted(members, key=lambda slot: slot.register.effect is not Effect.RESET_WHEN_ZERO))
         for dword, members in found.items()
     }
+
+
+def shifted(value: int, left: int) -> int:
+    """*value* moved up by *left* bits, or down if that is negative."""
+    return value << left if left >= 0 else value >> -left
 
 
 def pack(register: Register, **values: int) -> int:
@@ -83,7 +90,7 @@ class RegisterWindow:
         value = 0
         for slot in self._slots.get(offset, ()):
             if strobe & slot.lanes and slot.register.name in self._readers and self._present(slot.register):
-                value |= self._readers[slot.register.name]() << slot.shift
+                value |= shifted(self._readers[slot.register.name](), slot.shift)
         return value & LANES[strobe]
 
     def write(self, offset: int, data: int, strobe: int) -> None:
@@ -92,9 +99,10 @@ class RegisterWindow:
             register = slot.register
             if not strobe & slot.lanes or register.name not in self._writers or not self._present(register):
                 continue
-            enabled = LANES[strobe] >> slot.shift & slot.mask
-            written = data >> slot.shift & enabled
-            if register.effect is Effect.KICK and was_reset:
+            enabled = shifted(LANES[strobe], -slot.shift) & slot.mask
+            written = shifted(data, -slot.shift) & enabled
+            # What a reset by the status clears is not set by the same access.
+            if was_reset:
                 continue
             self._writers[register.name](written, enabled)
             was_reset = was_reset or (register.effect is Effect.RESET_WHEN_ZERO and written == 0)
@@ -108,7 +116,7 @@ class LegacyWindow(RegisterWindow):
         self._swapped = byte_order(function)
         super().__init__(legacy.HEADER, {
             "device_features": lambda: function.offered,
-            "driver_features": lambda: function.driver.features,
+            "driver_features": lambda: function.driver.features & 0xFFFF_FFFF,
             "queue_address": lambda: queue.page if (queue := function.selected) else 0,
             "queue_size": lambda: queue.size if (queue := function.selected) else 0,
             "queue_select": lambda: function.driver.queue_select,
@@ -130,7 +138,8 @@ class LegacyWindow(RegisterWindow):
         return register.present is Present.ALWAYS or self._function.control.msix_enabled
 
     def _write_features(self, written: int, enabled: int) -> None:
-        self._function.write_features(self._function.driver.features & ~enabled | written, written)
+        """What only a modern driver could accept does not outlive it."""
+        self._function.write_features(self._function.driver.features & 0xFFFF_FFFF & ~enabled | written, written)
 
     def _write_page(self, written: int, enabled: int) -> None:
         queue = self._function.selected
@@ -191,6 +200,8 @@ def byte_order(function: FunctionModel) -> list[int]:
 def read_config(function: FunctionModel, places: list[int], strobe: int) -> int:
     """The bytes of the image at the four *places*, one a lane; beyond the image they read zero."""
     image = function.device_config
+    if any(strobe >> lane & 1 and place < len(image) for lane, place in enumerate(places)):
+        function.read_config()
     return sum(
         image[place] << 8 * lane
         for lane, place in enumerate(places) if strobe >> lane & 1 and place < len(image))
@@ -220,6 +231,119 @@ class IsrWindow(RegisterWindow):
 
     def __init__(self, function: FunctionModel):
         super().__init__(modern.ISR, {"isr_status": function.read_isr}, {})
+
+
+class CommonWindow(RegisterWindow):
+    """The modern common configuration."""
+
+    def __init__(self, function: FunctionModel):
+        self._function = function
+        super().__init__(modern.COMMON, {
+            "device_feature_select": lambda: function.driver.device_feature_select,
+            "device_feature": self._offered_word,
+            "driver_feature_select": lambda: function.driver.driver_feature_select,
+            "driver_feature": self._accepted_word,
+            "config_msix_vector": lambda: function.driver.config_vector,
+            "num_queues": lambda: len(function.queues),
+            "device_status": lambda: function.status,
+            "config_generation": lambda: function.config_generation,
+            "queue_select": lambda: function.driver.queue_select,
+            "queue_size": lambda: self._of_queue("size"),
+            "queue_msix_vector": lambda: self._of_queue("vector", legacy.NO_VECTOR),
+            "queue_enable": lambda: int(self._of_queue("enabled")),
+            "queue_notify_off": self._notify_offset,
+            "queue_desc": lambda: self._of_queue("descriptors"),
+            "queue_driver": lambda: self._of_queue("available"),
+            "queue_device": lambda: self._of_queue("used"),
+            "queue_notif_config_data": self._notify_data,
+            "queue_reset": lambda: int(self._of_queue("resetting")),
+            "admin_queue_index": lambda: 0,
+            "admin_queue_num": lambda: 0,
+        }, {
+            "device_feature_select": self._storing("device_feature_select"),
+            "driver_feature_select": self._storing("driver_feature_select"),
+            "driver_feature": self._write_feature,
+            "config_msix_vector": self._write_config_vector,
+            "device_status": lambda written, enabled: function.write_modern_status(written),
+            "queue_select": self._storing("queue_select"),
+            "queue_size": lambda written, enabled: function.write_size(self._of_queue("size") & ~enabled | written),
+            "queue_msix_vector": self._write_queue_vector,
+            "queue_enable": lambda written, enabled: function.enable_queue() if written == 1 else None,
+            "queue_desc": self._placing("descriptors"),
+            "queue_driver": self._placing("available"),
+            "queue_device": self._placing("used"),
+            "queue_reset": lambda written, enabled: function.reset_queue() if written == 1 else None,
+        })
+
+    def _of_queue(self, name: str, otherwise: int = 0) -> int:
+        """What the selected queue says; *otherwise* if there is none."""
+        queue = self._function.selected
+        return otherwise if queue is None else int(getattr(queue, name))
+
+    def _offered_word(self) -> int:
+        select = self._function.driver.device_feature_select
+        return self._function.offered_word(select) if select < 2 else 0
+
+    def _accepted_word(self) -> int:
+        driver = self._function.driver
+        select = driver.driver_feature_select
+        return driver.features >> 32 * select & 0xFFFF_FFFF if select < 2 else 0
+
+    def _notify_offset(self) -> int:
+        """Queues stand in their order, or all in one place."""
+        function = self._function
+        found = function.config.find(Space.NOTIFY)
+        if function.selected is None or found is None or found[1].stride == 0:
+            return 0
+        return function.driver.queue_select
+
+    def _notify_data(self) -> int:
+        function = self._function
+        accepted = function.driver.features >> TransportFeature.NOTIF_CONFIG_DATA & 1
+        return function.driver.queue_select if accepted and function.selected is not None else 0
+
+    def _storing(self, name: str) -> Writer:
+        def write(written: int, enabled: int) -> None:
+            driver = self._function.driver
+            setattr(driver, name, getattr(driver, name) & ~enabled | written)
+        return write
+
+    def _placing(self, area: str) -> Writer:
+        def write(written: int, enabled: int) -> None:
+            self._function.write_address(area, self._of_queue(area) & ~enabled | written)
+        return write
+
+    def _write_feature(self, written: int, enabled: int) -> None:
+        self._function.write_feature_word(self._accepted_word() & ~enabled | written, written)
+
+    def _write_config_vector(self, written: int, enabled: int) -> None:
+        driver = self._function.driver
+        driver.config_vector = self._function.write_vector(driver.config_vector & ~enabled | written)
+
+    def _write_queue_vector(self, written: int, enabled: int) -> None:
+        queue = self._function.selected
+        if queue is not None:
+            queue.vector = self._function.write_vector(queue.vector & ~enabled | written)
+
+
+class NotifyWindow:
+    """One notification address for each queue, or one for all."""
+
+    def __init__(self, function: FunctionModel):
+        self._function = function
+        found = function.config.find(Space.NOTIFY)
+        self._stride = 0 if found is None else found[1].stride
+
+    def read(self, offset: int, strobe: int) -> int:
+        """There is nothing to read."""
+        return 0
+
+    def write(self, offset: int, data: int, strobe: int) -> None:
+        """Acts if the lowest byte of an address is written; bytes that are not written count as zero."""
+        data &= LANES[strobe]
+        index, at = divmod(offset, self._stride) if self._stride else (data & 0xFFFF, offset)
+        if at == 0 and strobe & 1:
+            self._function.notify(index, data >> 16)
 
 
 class ControlWindow(RegisterWindow):
@@ -306,4 +430,6 @@ def windows(function: FunctionModel) -> Mapping[Space, Window]:
         Space.ISR: IsrWindow(function),
         Space.DEVICE: DeviceWindow(function),
         Space.MSIX: MsixWindow(function.config.msix_vectors),
+        Space.COMMON: CommonWindow(function),
+        Space.NOTIFY: NotifyWindow(function),
     }

@@ -7,7 +7,7 @@ the layout of device configuration by Linux's own naming rules.
 import re
 import subprocess
 
-from virtio_mmr.spec import legacy
+from virtio_mmr.spec import legacy, modern
 
 from virtio_mmr_sim import toolchain
 
@@ -51,6 +51,10 @@ def assertions(header: str) -> list[str]:
     lines = [
         _equal(f"VMMR_LEGACY_{register.name.upper()}_OFFSET", register.aliases["linux"])
         for register in legacy.HEADER if "linux" in register.aliases
+    ]
+    lines += [
+        line for register in modern.COMMON if f"VMMR_COMMON_{register.name.upper()}_OFFSET" in names
+        for line in _if_known(register.aliases["linux"], f"VMMR_COMMON_{register.name.upper()}_OFFSET")
     ]
     lines += [
         _equal(f"VMMR_LEGACY_CONFIG_OFFSET({enabled})", f"VIRTIO_PCI_CONFIG_OFF({enabled})") for enabled in (0, 1)
