@@ -38,8 +38,8 @@ class Row:
 class Bench:
     """A `NotifyUnit` with its row, reporting whenever it wants to; what the back end took, in order."""
 
-    def __init__(self, queues, rng, *, stall=0.0, report=1.0, **row):
-        self.dut = NotifyUnit(queues)
+    def __init__(self, queues, rng, *, stall=0.0, report=1.0, modern=False, **row):
+        self.dut = NotifyUnit(queues, modern=modern)
         self.row, self.rng, self.stall, self.report = Row(queues, **row), rng, stall, report
         self.may_request, self.queues = True, queues
         self.events, self.wanted = [], False
@@ -275,3 +275,47 @@ def test_row_index_counts_functions_and_queues():
     events = bench.run(play)
     assert sorted((payload["queue"], payload["row"], payload["function"], payload["vector_valid"])
                   for _, payload in events) == [(0, 20, 5, 0), (1, 21, 5, 1), (2, 22, 5, 0)]
+
+
+@pytest.mark.parametrize("driver_ok", [0, 1])
+def test_a_modern_queue_waits_for_driver_ok_and_one_with_a_page_does_not(driver_ok):
+    bench = Bench(3, random.Random(0), modern=True, notified=0b111, queue_enabled=0b111, queue_by_page=0b010,
+                  driver_features=1 << 32, status=0x0B | 4 * driver_ok, big_endian=1, tell_features=1)
+
+    async def play(ctx):
+        for _ in range(60):
+            await bench.step(ctx)
+        assert not bench.wanted
+
+    events = bench.run(play)
+    notified = [(payload["queue"], payload["legacy"]) for name, payload in events if name == "notification"]
+    assert sorted(notified) == [(queue, 0) for queue in ((0, 1, 2) if driver_ok else (1,))]
+    [update] = [payload for name, payload in events if name == "driver_update"]
+    assert (update["legacy"], update["big_endian"], update["features"]) == (0, 0, 1 << 32)
+
+
+@pytest.mark.parametrize("features, extra", [(1 << 32, 0), (1 << 32 | 1 << 38, 0x1234), (1 << 38, 0x1234)])
+def test_notification_data_goes_along_once_it_is_negotiated(features, extra):
+    bench = Bench(1, random.Random(0), modern=True, notified=1, queue_enabled=1, driver_features=features, status=15)
+
+    async def play(ctx):
+        ctx.set(bench.dut.data, 0x1234)
+        for _ in range(10):
+            await bench.step(ctx)
+
+    [(_, payload)] = bench.run(play)
+    assert (payload["extra"], payload["legacy"]) == (extra, not features >> 32 & 1)
+
+
+@pytest.mark.parametrize("flags, change", [
+    ({"queue_enabled": 1}, QueueChange.ENABLE), ({}, QueueChange.DISABLE),
+    ({"queue_enabled": 1, "queue_resetting": 1}, QueueChange.RESET)])
+def test_the_back_end_hears_what_became_of_a_modern_queue(flags, change):
+    bench = Bench(1, random.Random(0), modern=True, tell_queue=1, **flags)
+
+    async def play(ctx):
+        for _ in range(10):
+            await bench.step(ctx)
+
+    [(name, payload)] = bench.run(play)
+    assert (name, payload["change"]) == ("queue_update", change)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from block.simulation import raw_beats, raw_packets, simulate
 from block.test_backend import FIELDS, OUT
-from model_devices import entropy, net
+from model_devices import entropy, net, transitional
 from virtio_mmr.config.device import Datapath
 from virtio_mmr.gateware.backend import ResetCause
 from virtio_mmr.gateware.shell import VerilogShell, generate
@@ -63,9 +63,9 @@ def declared(verilog):
     }
 
 
-@pytest.fixture(scope="module", params=[64, 512])
+@pytest.fixture(scope="module", params=[64, 128, 512])
 def generated(request):
-    config = (entropy if request.param == 64 else net)()
+    config = {64: entropy, 128: transitional, 512: net}[request.param]()
     return request.param, generate(replace(config, datapath=Datapath(width=request.param)))
 
 

@@ -10,7 +10,7 @@ from virtio_mmr.gateware.windows.register import RegisterWindow, item_name, merg
 from virtio_mmr.spec import control, legacy, modern
 from virtio_mmr.spec.register import Access, Effect, Present
 
-TABLES = {"legacy": legacy.HEADER, "control": control.TABLE, "isr": modern.ISR}
+TABLES = {"legacy": legacy.HEADER, "control": control.TABLE, "isr": modern.ISR, "common": modern.COMMON}
 
 
 def items(table):

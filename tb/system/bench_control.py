@@ -189,7 +189,7 @@ async def big_endian_swaps_fields_of_several_bytes_in_the_legacy_window_alone(tb
             assert found == image[start : start + size][::-1], field.name
             plain = bytes([await tb.window(Space.DEVICE).read(start + at, 1) for at in range(size)])
             assert plain == image[start : start + size], "the device window stays little-endian"
-    assert await tb.legacy.read(DEVICE_FEATURES, 4) == tb.config.features, "the header stays little-endian"
+    assert await tb.legacy.read(DEVICE_FEATURES, 4) == tb.config.legacy_features, "the header stays little-endian"
     # A status of 1 locks the setting; a reset by status keeps it.
     await tb.legacy.write(STATUS, 1, 1)
     await page.write(ENDIAN, 0, 4)
@@ -296,11 +296,11 @@ async def forbidden_features_are_hidden_and_not_to_be_written(tb):
     page, legacy = tb.control, tb.legacy
     hidden = 1 << 27
     await page.write(FORBIDDEN, hidden, 4)
-    assert await legacy.read(DEVICE_FEATURES, 4) == tb.config.features & ~hidden
+    assert await legacy.read(DEVICE_FEATURES, 4) == tb.config.legacy_features & ~hidden
     await legacy.write(STATUS, 3, 1)
     await page.write(FORBIDDEN, 0, 4)
     assert await page.read(FORBIDDEN, 4) == hidden, "locked while the status is not zero"
-    await legacy.write(DRIVER_FEATURES, tb.config.features & ~hidden, 4)
+    await legacy.write(DRIVER_FEATURES, tb.config.legacy_features & ~hidden, 4)
     assert await page.read(BADSTATE, 4) == 0
     await legacy.write(DRIVER_FEATURES, hidden, 4)
     assert await page.read(BADSTATE, 4) == BadState.POLICY

@@ -164,7 +164,7 @@ async def device_configuration_follows_the_legacy_header(tb):
     if not image:
         tb.skip("the device type has no configuration")
     header = await tb.legacy.read(0x00, 4)
-    assert header == tb.config.features
+    assert header == tb.config.legacy_features
     for index, byte in enumerate(image):
         assert await tb.legacy.read(0x14 + index, 1) == byte
     if tb.config.msix_vectors:
@@ -246,4 +246,4 @@ async def bytes_behind_the_configuration_read_zero_and_take_nothing(tb):
             if start >= end:
                 assert not any(answer.payload)
     assert tb.counter("hole") == holes, "bytes inside a window are not holes"
-    assert await window.read(0x00, 4) == tb.config.features
+    assert await window.read(0x00, 4) == tb.config.legacy_features

@@ -41,7 +41,7 @@ async def life(tb, name, *, msix):
         for stream in ("queue_update", "notification", "driver_update"):
             await tb.events(stream, 20)
         bound = await play(tb, driver.probe(plan))
-        assert bound.features & ~config.features == 0
+        assert bound.features & ~config.legacy_features == 0
         assert bound.sizes == list(config.queues)
         image = config.config_image
         for field in config.kind.config:

@@ -41,7 +41,7 @@ async def registers_answer_where_enumeration_put_the_window(tb):
     assert found is not None
     bar, region = found
     window = root.bars()[bar.index][0] + region.offset
-    assert int.from_bytes(await root.read(window, 4), "little") == tb.config.features
+    assert int.from_bytes(await root.read(window, 4), "little") == tb.config.legacy_features
     await root.write(window + 0x12, b"\x03")
     assert await root.read(window + 0x12, 1) == b"\x03"
     image = tb.config.config_image
@@ -52,7 +52,7 @@ async def registers_answer_where_enumeration_put_the_window(tb):
         (tb.config.queues[1] if len(tb.config.queues) > 1 else 0) | 1 << 16
     ).to_bytes(4, "little")
     whole = await root.read(window, 1024)
-    assert whole[:4] == tb.config.features.to_bytes(4, "little") and not any(whole[0x200:])
+    assert whole[:4] == tb.config.legacy_features.to_bytes(4, "little") and not any(whole[0x200:])
 
 
 @case(bring_up=False)
@@ -64,6 +64,6 @@ async def io_window_answers_where_enumeration_put_it(tb):
     root = RootPort(tb.host)
     await root.enumerate()
     port = root.bars()[bar.index][0] + region.offset
-    assert await root.complex.io_read(port, 4) == tb.config.features.to_bytes(4, "little")
+    assert await root.complex.io_read(port, 4) == tb.config.legacy_features.to_bytes(4, "little")
     await root.complex.io_write(port + 0x12, b"\x07")
     assert await root.complex.io_read(port + 0x12, 1) == b"\x07"

@@ -37,9 +37,9 @@ from virtio_mmr_sim.testbench import case
 
 @case
 async def device_features_read_what_is_offered_and_take_no_write(tb):
-    assert await tb.legacy.read(DEVICE_FEATURES, 4) == tb.config.features
-    await tb.legacy.write(DEVICE_FEATURES, tb.config.features ^ 0xFFFF_FFFF, 4)
-    assert await tb.legacy.read(DEVICE_FEATURES, 4) == tb.config.features
+    assert await tb.legacy.read(DEVICE_FEATURES, 4) == tb.config.legacy_features
+    await tb.legacy.write(DEVICE_FEATURES, tb.config.legacy_features ^ 0xFFFF_FFFF, 4)
+    assert await tb.legacy.read(DEVICE_FEATURES, 4) == tb.config.legacy_features
 
 
 @case
@@ -50,7 +50,7 @@ async def any_layout_is_offered_and_bit_30_is_not(tb):
 
 @case
 async def driver_features_keep_what_is_written_and_offered(tb):
-    legacy, offered = tb.legacy, tb.config.features
+    legacy, offered = tb.legacy, tb.config.legacy_features
     assert await legacy.read(DRIVER_FEATURES, 4) == 0
     for written in (0xFFFF_FFFF, 0, tb.rng.getrandbits(32), offered):
         await legacy.write(DRIVER_FEATURES, written, 4)
@@ -63,17 +63,17 @@ async def driver_features_merge_single_bytes(tb):
     for _ in range(12):
         lane, byte = tb.rng.randrange(4), tb.rng.getrandbits(8)
         await legacy.write(DRIVER_FEATURES + lane, byte, 1)
-        stored = (stored & ~(0xFF << 8 * lane) | byte << 8 * lane) & tb.config.features
+        stored = (stored & ~(0xFF << 8 * lane) | byte << 8 * lane) & tb.config.legacy_features
         assert await legacy.read(DRIVER_FEATURES, 4) == stored
 
 
 @case
 async def back_end_hears_of_features_without_the_upper_half(tb):
     await tb.legacy.write(STATUS, 3, 1)
-    await tb.legacy.write(DRIVER_FEATURES, tb.config.features, 4)
+    await tb.legacy.write(DRIVER_FEATURES, tb.config.legacy_features, 4)
     await tb.legacy.write(STATUS, 7, 1)
     updates = await tb.events("driver_update")
-    assert updates and updates[-1].features == tb.config.features
+    assert updates and updates[-1].features == tb.config.legacy_features
     assert all(update.legacy and update.features >> 32 == 0 for update in updates)
     assert any(update.event == 0 and update.driver_ok for update in updates)
 

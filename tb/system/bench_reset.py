@@ -53,7 +53,7 @@ async def reset_in_the_middle_of_completions_leaves_no_trace(tb):
         tb.sink.stall = 0.3
         tb.host.captured = 0
         await tb.bring_up()
-        assert await tb.legacy.read(0x00, 4) == tb.config.features
+        assert await tb.legacy.read(0x00, 4) == tb.config.legacy_features
         await tb.host.silence(100)
 
 

@@ -62,7 +62,7 @@ async def expect_error(tb, *, counter, bits, pulse, parity=False):
 async def alive(tb):
     """The endpoint still answers memory, I/O and configuration requests."""
     assert await tb.host.config_read(0x00, 2) == 0x1AF4
-    assert await tb.legacy.read(0x00, 4) == tb.config.features
+    assert await tb.legacy.read(0x00, 4) == tb.config.legacy_features
 
 
 # Completions.
@@ -195,7 +195,7 @@ async def traffic_class_attributes_and_hints_are_mirrored(tb):
                 first_be=0xF,
             )
             answer = await tb.host.request(request)
-            assert answer.data == tb.config.features
+            assert answer.data == tb.config.legacy_features
 
 
 @case
@@ -252,11 +252,11 @@ async def io_requests_reach_the_legacy_window(tb):
     if found is None or found[0].kind is not BarKind.IO:
         tb.skip("the legacy window is not in I/O space")
     address = tb.legacy.address
-    assert (await tb.host.io_read(address)).data == tb.config.features
+    assert (await tb.host.io_read(address)).data == tb.config.legacy_features
     assert (await tb.host.io_write(address + NOTIFY, 0x0003_0000, 0b0100)).status == SUCCESSFUL
     assert (await tb.host.io_read(address + NOTIFY, 0b0100)).data == 0x0003_0000
     assert (await tb.host.io_write(address + DRIVER_FEATURES, 0xFFFF_FFFF)).status == SUCCESSFUL
-    assert (await tb.host.io_read(address + DRIVER_FEATURES)).data == tb.config.features
+    assert (await tb.host.io_read(address + DRIVER_FEATURES)).data == tb.config.legacy_features
     for size, offset in ((1, STATUS), (2, 0x0C), (4, 0x00)):
         await tb.legacy.read(offset, size)
     await tb.cause(queue=0)
@@ -319,7 +319,7 @@ async def poisoned_configuration_and_io_writes_are_refused(tb):
 async def poison_means_nothing_without_data(tb):
     needs_memory(tb)
     answer = await tb.host.request(replace(memory_read(tb.legacy.address, 4), poisoned=True))
-    assert answer.status == SUCCESSFUL and answer.data == tb.config.features
+    assert answer.status == SUCCESSFUL and answer.data == tb.config.legacy_features
 
 
 # Malformed packets.
@@ -518,7 +518,7 @@ async def writes_are_taken_while_the_link_takes_nothing(tb):
     tb.sink.stall = 0
     for task in tasks:
         answer = await with_timeout(task, 400_000, "ns")
-        assert answer.data == tb.config.features
+        assert answer.data == tb.config.legacy_features
     assert await tb.legacy.read(STATUS, 1) == 1
 
 

@@ -80,7 +80,7 @@ async def dirty(tb):
     """Give every register that a reset clears another value."""
     legacy = tb.legacy
     await legacy.write(STATUS, 3, 1)
-    await legacy.write(DRIVER_FEATURES, tb.config.features, 4)
+    await legacy.write(DRIVER_FEATURES, tb.config.legacy_features, 4)
     for queue in range(len(tb.config.queues)):
         await start_queue(tb, queue, 0x1000 + queue)
     if tb.config.msix_vectors:

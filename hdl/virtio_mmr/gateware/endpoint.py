@@ -4,7 +4,7 @@ The path of a TLP is the order of this file: receiver, ingress, decoder, sequenc
 windows, state, completion, egress.
 """
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,7 @@ from virtio_mmr.config import device as build
 from virtio_mmr.layout import place
 from virtio_mmr.spec import control as control_page
 from virtio_mmr.spec import legacy, modern
+from virtio_mmr.spec.features import TransportFeature
 
 from . import backend
 from .access.decoder import BarDecoder
@@ -24,6 +25,7 @@ from .errors import ErrorReporter
 from .notify import NotifyUnit
 from .requester.port import RequesterPort
 from .state.function import EventKind, FunctionState
+from .state.modern_queues import ModernQueueTable
 from .state.queues import QueueTable
 from .tlp.beat import raw_beat
 from .tlp.completion import CompletionBuilder
@@ -33,6 +35,7 @@ from .windows.config import ConfigSpace
 from .windows.device import DeviceWindow
 from .windows.legacy import LegacyWindow
 from .windows.msix import MsixWindow
+from .windows.notify import NotifyWindow
 from .windows.register import RegisterWindow, merge, touch_layout, view_layout
 
 #: Tables whose items make up a function's view.
@@ -103,11 +106,20 @@ class Endpoint(wiring.Component):
             **backend_streams(width),
         })
 
+    def _modern_options(self) -> dict:
+        """What `FunctionState` has to know of the modern interface."""
+        if not self._config.modern:
+            return {}
+        stride = self._config.find(build.Space.NOTIFY)[1].stride
+        return {"modern": self._config.modern_features, "stride": stride}
+
     def elaborate(self, platform):
         m = Module()
         config, width = self._config, self._config.datapath.width
         page = config.control
         queues = len(config.queues)
+        # Register tables whose items make up a function's view.
+        tables = [*_TABLES, *([modern.COMMON] if config.modern else [])]
 
         # --- Link to requests -----------------------------------------------------------------------------
         m.submodules.receiver = receiver = RawReceiver(width)
@@ -151,14 +163,15 @@ class Endpoint(wiring.Component):
             router.port.access.valid.eq(operation.valid & ~operation.p.completion.unsupported),
             router.port.access.p.eq(operation.p.access),
         ]
-        view, touch = view_layout(_TABLES), touch_layout(_TABLES)
+        view, touch = view_layout(tables), touch_layout(tables)
         m.submodules.device = device = DeviceWindow(
             config.kind, config.config_image, functions=config.functions,
             big_endian=page is not None and page.big_endian)
         m.submodules.state = state = FunctionState(
-            view, touch, queues=queues, offered=config.features, vectors=config.msix_vectors,
+            view, touch, queues=queues, offered=config.legacy_features, vectors=config.msix_vectors,
             control_page=page is not None, big_endian=page is not None and page.big_endian,
-            gate_open=page is None or page.gate_open, functions=config.functions)
+            gate_open=page is None or page.gate_open, functions=config.functions,
+            **self._modern_options())
         self._state = state
         m.submodules.legacy = legacy_window = LegacyWindow(config.kind.config_size)
         m.submodules.header = header = RegisterWindow(legacy.HEADER, view, touch_layout([legacy.HEADER]))
@@ -173,7 +186,8 @@ class Endpoint(wiring.Component):
         if Space.MSIX in spaces:
             m.submodules.msix = msix = MsixWindow(config.msix_vectors)
             wiring.connect(m, router.window_msix, msix.port)
-        for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr")):
+        for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr"),
+                                   (Space.COMMON, modern.COMMON, "common")):
             if space in spaces:
                 window = RegisterWindow(table, view, touch_layout([table]))
                 m.submodules[name] = window
@@ -181,11 +195,22 @@ class Endpoint(wiring.Component):
                 wiring.connect(m, getattr(router, f"window_{name}"), window.port)
         for window in register_windows:
             m.d.comb += [window.view.eq(state.view), window.msix_enabled.eq(control.msix_enable)]
-        merge(m, state.touch, [window.touch for window in register_windows])
+        touches = [window.touch for window in register_windows]
+        if config.modern:
+            m.submodules.notify_window = notify_window = NotifyWindow(config.find(build.Space.NOTIFY)[1].stride)
+            wiring.connect(m, router.window_notify, notify_window.port)
+            touches.append(notify_window.touch)
+        merge(m, state.touch, touches)
 
         # --- State ----------------------------------------------------------------------------------------
-        m.submodules.queues = table = QueueTable(config.queues, functions=config.functions)
-        m.submodules.notify = notify = NotifyUnit(queues)
+        if config.modern:
+            table = ModernQueueTable(
+                config.queues, functions=config.functions,
+                has_data=bool(config.features >> TransportFeature.NOTIFICATION_DATA & 1))
+        else:
+            table = QueueTable(config.queues, functions=config.functions)
+        m.submodules.queues = table
+        m.submodules.notify = notify = NotifyUnit(queues, modern=config.modern)
         event = state.event
         # This clock's event, if there is no access; see below.
         chosen = Signal(EventKind, init=EventKind.INITIALISE)
@@ -205,7 +230,6 @@ class Endpoint(wiring.Component):
             config_space.interrupt_status.eq((state.row.isr != 0) & ~control.msix_enable),
             table.function.eq(function),
             table.queue.eq(state.queue_select),
-            table.page_bytes.eq(state.queue_page_bytes),
             table.write_page.eq(state.write_page),
             table.new_page.eq(state.new_page),
             table.write_vector.eq(state.write_vector),
@@ -224,8 +248,24 @@ class Endpoint(wiring.Component):
             notify.vector.eq(table.vector),
             notify.rings.eq(table.rings),
         ]
+        # Which parts of the row in the queue table count.
+        counting = ("addressed", "sized") if config.modern else ("page_bytes",)
+        for name in counting:
+            m.d.comb += getattr(table, name).eq(getattr(state, f"queue_{name}"))
         with m.If(reporting):
-            m.d.comb += [table.queue.eq(notify.scan), table.page_bytes.eq(notify.page_bytes)]
+            m.d.comb += [
+                table.queue.eq(notify.scan), *(getattr(table, name).eq(getattr(notify, name)) for name in counting)]
+        if config.modern:
+            m.d.comb += [
+                state.through_common.eq(router.window_common.access.valid),
+                state.driver_read.eq(device.driver_read),
+                state.queue_most.eq(table.most),
+                state.queue_rings.eq(table.rings),
+                table.new_data.eq(Mux(state.takes_data, notify_window.data, 0)),
+                notify.data.eq(table.data),
+                *(getattr(table, name).eq(getattr(state, name)) for name in (
+                    "write_areas", "new_areas", "write_size", "new_size", "kick", "kicked")),
+            ]
 
         # --- The clock's event ----------------------------------------------------------------------------
         # Chosen a clock ahead, with the sequencer's word that no access will come.
@@ -235,6 +275,7 @@ class Endpoint(wiring.Component):
             (EventKind.UPDATE, device.update_waiting),
             (EventKind.FAULT, self.fault.valid),
             (EventKind.INTERRUPT, self.interrupt_cause.valid),
+            *([(EventKind.QUIET, self.queue_quiet.valid)] if config.modern else []),
             (EventKind.REPORT, notify.wanted),
             # The device window only needs the clock.
             (EventKind.NONE, device.report_wanted),
@@ -249,7 +290,9 @@ class Endpoint(wiring.Component):
             for kind, wanted in reversed(sources):
                 with m.If(wanted):
                     m.d.sync += [chosen.eq(kind), reporting.eq(kind == EventKind.REPORT)]
-        m.d.comb += [sequencer.hold.eq(starting), self.queue_quiet.ready.eq(1)]
+        m.d.comb += sequencer.hold.eq(starting)
+        if not config.modern:
+            m.d.comb += self.queue_quiet.ready.eq(1)
         # What was chosen may have been taken a clock ago: then nothing happens.
         with m.Switch(chosen):
             with m.Case(EventKind.INITIALISE, EventKind.REPORT):
@@ -258,16 +301,23 @@ class Endpoint(wiring.Component):
                 m.d.comb += device.apply.eq(device.update_waiting)
                 with m.If(device.update_waiting):
                     m.d.comb += [event.kind.eq(chosen), event.function.eq(device.update_function)]
-            for kind, taken, value in (
-                (EventKind.RESET_DONE, self.reset_done, 0),
-                (EventKind.FAULT, self.fault, self.fault.p.cause),
-                (EventKind.INTERRUPT, self.interrupt_cause, self.interrupt_cause.p.config_change),
+            for kind, taken, value, queue in (
+                (EventKind.RESET_DONE, self.reset_done, 0, 0),
+                (EventKind.FAULT, self.fault, self.fault.p.cause, 0),
+                (EventKind.INTERRUPT, self.interrupt_cause, self.interrupt_cause.p.config_change,
+                 self.interrupt_cause.p.queue),
             ):
                 with m.Case(kind):
                     m.d.comb += taken.ready.eq(1)
                     with m.If(taken.valid):
                         m.d.comb += [event.kind.eq(kind), event.function.eq(taken.p.function),
-                                     event.epoch.eq(taken.p.epoch), event.value.eq(value)]
+                                     event.epoch.eq(taken.p.epoch), event.value.eq(value), event.queue.eq(queue)]
+            if config.modern:
+                with m.Case(EventKind.QUIET):
+                    m.d.comb += self.queue_quiet.ready.eq(1)
+                    with m.If(self.queue_quiet.valid):
+                        m.d.comb += [event.kind.eq(EventKind.QUIET), event.function.eq(self.queue_quiet.p.function),
+                                     event.queue.eq(self.queue_quiet.p.queue)]
 
         # --- Completions to the link ----------------------------------------------------------------------
         m.submodules.completion = completion = CompletionBuilder(width)

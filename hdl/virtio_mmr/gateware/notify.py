@@ -6,14 +6,16 @@ and moves what it may into the output registers; flags of queues are visited in 
 waits for another.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.spec import legacy
+from virtio_mmr.spec.features import TransportFeature
 
 from .backend import DriverEvent, DriverUpdate, Notification, QueueChange, QueueUpdate, ResetRequest
 from .state.function import Reported, function_row
+from .state.modern import is_modern, negotiated, served
 from .state.queues import RingAddresses
 
 
@@ -28,6 +30,8 @@ class NotifyUnit(wiring.Component):
     ----------
     queues
         Number of queues of a function.
+    modern
+        The build has a modern interface.
 
     Members
     -------
@@ -46,13 +50,17 @@ class NotifyUnit(wiring.Component):
         Bytes of its page that are not zero.
     queue_size : In(16), vector : In(16), rings : In(RingAddresses)
         Of queue `scan`.
+    addressed, sized : Out(1), data : In(16)
+        With a modern interface: whether addresses and size of queue `scan` count; its notification data.
     driver_update, queue_update, notification, reset_request : Out(stream)
     """
 
-    def __init__(self, queues: int):
+    def __init__(self, queues: int, *, modern: bool = False):
         self._queues = queues
+        self._modern = modern
         super().__init__({
-            "row": In(function_row(queues)),
+            **({"addressed": Out(1), "sized": Out(1), "data": In(16)} if modern else {}),
+            "row": In(function_row(queues, modern=modern)),
             "function": In(8),
             "may_request": In(1),
             "report": In(1),
@@ -82,11 +90,25 @@ class NotifyUnit(wiring.Component):
             m.d.comb += here[i].eq(scan == i)
         told = Cat(here)
         queue_changed = (row.tell_queue & told).any()
-        queue_notified = (row.notified & told).any()
-        for i in range(self._queues):
-            with m.If(here[i]):
-                m.d.comb += self.page_bytes.eq(row.queue_page_bytes[4 * i:4 * i + 4])
+        changes = Mux(self.page_bytes.any(), QueueChange.ENABLE, QueueChange.DISABLE)
+        # Of notifications: queues that may be served, the kind of driver, its notification data.
+        ready, is_legacy, extra = C(-1, self._queues), C(1), C(0)
+        if self._modern:
+            m.d.comb += [
+                self.addressed.eq((row.queue_addressed & told).any()),
+                self.sized.eq((row.queue_sized & told).any()),
+            ]
+            changes = Mux((row.queue_resetting & told).any(), QueueChange.RESET, Mux(
+                (row.queue_enabled & told).any(), QueueChange.ENABLE, QueueChange.DISABLE))
+            ready, is_legacy = served(row), ~is_modern(row)
+            extra = Mux(negotiated(row, TransportFeature.NOTIFICATION_DATA), self.data, 0)
+        else:
+            for i in range(self._queues):
+                with m.If(here[i]):
+                    m.d.comb += self.page_bytes.eq(row.queue_page_bytes[4 * i:4 * i + 4])
         has_vector = (row.queue_vector_valid & told).any() & (self.vector != legacy.NO_VECTOR)
+
+        queue_notified = (row.notified & told & ready).any()
 
         may_tell = ~row.reset_outstanding
         driver_flags = Cat(row.tell_driver_ok, row.tell_features, row.tell_gate)
@@ -99,7 +121,7 @@ class NotifyUnit(wiring.Component):
                      & ~reset_request.valid)
         m.d.comb += self.wanted.eq(
             may_reset | (may_update & driver_flags.any()) | (may_change & row.tell_queue.any())
-            | (may_notify & (row.notified & ~row.tell_queue).any()))
+            | (may_notify & (row.notified & ~row.tell_queue & ready).any()))
 
         reported = self.reported
         with m.If(self.report):
@@ -133,8 +155,8 @@ class NotifyUnit(wiring.Component):
                             row.gate, DriverEvent.GATE_OPEN, DriverEvent.GATE_CLOSE)))),
                 driver_update.p.epoch.eq(row.epoch),
                 driver_update.p.features.eq(row.driver_features),
-                driver_update.p.legacy.eq(1),
-                driver_update.p.big_endian.eq(row.big_endian),
+                driver_update.p.legacy.eq(is_legacy),
+                driver_update.p.big_endian.eq(row.big_endian & is_legacy),
                 driver_update.p.driver_ok.eq(row.status[2]),
             ]
         flat = Cat(scan[:(self._queues - 1).bit_length()], self.function)
@@ -144,7 +166,7 @@ class NotifyUnit(wiring.Component):
                 queue_update.p.function.eq(self.function),
                 queue_update.p.queue.eq(scan),
                 queue_update.p.row.eq(flat),
-                queue_update.p.change.eq(Mux(self.page_bytes.any(), QueueChange.ENABLE, QueueChange.DISABLE)),
+                queue_update.p.change.eq(changes),
                 queue_update.p.size.eq(self.queue_size),
                 queue_update.p.descriptors.eq(self.rings.descriptors),
                 queue_update.p.available.eq(self.rings.available),
@@ -157,6 +179,7 @@ class NotifyUnit(wiring.Component):
                 notification.p.function.eq(self.function),
                 notification.p.queue.eq(scan),
                 notification.p.row.eq(flat),
-                notification.p.legacy.eq(1),
+                notification.p.extra.eq(extra),
+                notification.p.legacy.eq(is_legacy),
             ]
         return m

@@ -37,6 +37,8 @@ class Space(Enum, shape=unsigned(4)):
     ISR = 4
     DEVICE = 5
     MSIX = 6
+    COMMON = 7
+    NOTIFY = 8
 
 
 #: `Place.bar` of configuration space, and of nothing at all.

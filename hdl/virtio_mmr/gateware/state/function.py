@@ -15,6 +15,9 @@ from virtio_mmr.gateware.access.compare import below
 from virtio_mmr.gateware.backend import ResetCause
 from virtio_mmr.spec import control, legacy
 
+from .merge import merged
+from .modern import PORTS, ModernRules, modern_row
+
 
 class EventKind(Enum, shape=unsigned(3)):
     """What the back end, or the core itself, does to a row in a clock without an access."""
@@ -29,6 +32,8 @@ class EventKind(Enum, shape=unsigned(3)):
     RESET_DONE = 5
     #: Tell the back end what is pending.
     REPORT = 6
+    #: The back end has let go of a queue.
+    QUIET = 7
 
 
 class Event(data.Struct):
@@ -39,6 +44,8 @@ class Event(data.Struct):
     epoch: unsigned(2)
     #: INTERRUPT: 1 for a configuration change. FAULT: the cause.
     value: unsigned(4)
+    #: INTERRUPT, QUIET: the queue.
+    queue: unsigned(16)
 
 
 class Reported(data.Struct):
@@ -52,13 +59,15 @@ class Reported(data.Struct):
     notification: unsigned(1)
 
 
-def function_row(queues: int) -> data.StructLayout:
+def function_row(queues: int, *, modern: bool = False) -> data.StructLayout:
     """One function's state.
 
     ``needs_reset`` is bit 6 of the status byte. ``queue_page_bytes`` has four bits a queue, one for each byte of
     its page that is not zero, and ``queue_vector_valid`` one for a vector that was written: so the queue
-    table's rows need no reset, and a queue is enabled if any of its four bits is set.
+    table's rows need no reset, and a queue is enabled if any of its four bits is set. With a *modern*
+    interface there are the fields of `modern_row` instead.
     """
+    queue_pages = modern_row(queues) if modern else {"queue_page_bytes": unsigned(4 * queues)}
     return data.StructLayout({
         "status": unsigned(8),
         "isr": unsigned(2),
@@ -73,7 +82,7 @@ def function_row(queues: int) -> data.StructLayout:
         "tell_driver_ok": unsigned(1),
         "tell_features": unsigned(1),
         "tell_gate": unsigned(1),
-        "queue_page_bytes": unsigned(4 * queues),
+        **queue_pages,
         "queue_vector_valid": unsigned(queues),
         "tell_queue": unsigned(queues),
         "notified": unsigned(queues),
@@ -84,11 +93,6 @@ def function_row(queues: int) -> data.StructLayout:
         "forbidden": unsigned(32),
         "generation": unsigned(32),
     })
-
-
-def merged(old, new, strobe):
-    """*old* with the bytes that *strobe* enables replaced by those of *new*."""
-    return Cat(Mux(strobe[i], new[8 * i:8 * i + 8], old[8 * i:8 * i + 8]) for i in range(len(strobe)))
 
 
 class FunctionState(wiring.Component):
@@ -103,6 +107,10 @@ class FunctionState(wiring.Component):
         Number of queues of a function.
     offered
         Feature bits 31:0.
+    modern
+        Feature bits that a modern driver is shown; None builds no modern interface.
+    stride
+        Bytes between the notification addresses of the modern interface.
     vectors
         Entries of the MSI-X table.
     control_page
@@ -138,10 +146,13 @@ class FunctionState(wiring.Component):
     row : Out(function_row(queues))
     restore : Out(1)
         Device configuration returns to its initial values.
+    modern.PORTS
+        With a modern interface.
     """
 
     def __init__(self, view: data.StructLayout, touch: data.StructLayout, *, queues: int, offered: int, vectors: int,
-                 control_page: bool, big_endian: bool, gate_open: bool, functions: int = 1):
+                 control_page: bool, big_endian: bool, gate_open: bool, functions: int = 1,
+                 modern: int | None = None, stride: int = 0):
         self._queues = queues
         self._offered = offered
         self._vectors = vectors
@@ -149,7 +160,9 @@ class FunctionState(wiring.Component):
         self._big_endian = big_endian
         self._gate_open = gate_open
         self._functions = functions
-        self._row = function_row(queues)
+        self._modern = modern
+        self._stride = stride
+        self._row = function_row(queues, modern=modern is not None)
         super().__init__({
             "access": In(1),
             "function": In(8),
@@ -173,6 +186,7 @@ class FunctionState(wiring.Component):
             "reported": In(Reported),
             "row": Out(self._row),
             "restore": Out(1),
+            **(PORTS if modern is not None else {}),
         })
 
     def reset_values(self) -> dict[str, int]:
@@ -206,18 +220,23 @@ class FunctionState(wiring.Component):
         selected = [Signal(name=f"selects_{i}") for i in queues]
         for i in queues:
             m.d.comb += selected[i].eq(index == i)
-        page_bytes = [row.queue_page_bytes[4 * i:4 * i + 4] for i in queues]
-        enabled = [Signal(name=f"enabled_{i}") for i in queues]
-        for i in queues:
-            m.d.comb += enabled[i].eq(page_bytes[i].any())
-            with m.If(selected[i]):
-                m.d.comb += self.queue_page_bytes.eq(page_bytes[i])
+        hidden = row.forbidden if self._control_page else C(0, 32)
+        modern = None
+        if self._modern is not None:
+            modern = ModernRules(m, self, new, selected, offered=self._modern, hidden=hidden)
+            enabled = modern.running
+        else:
+            page_bytes = [row.queue_page_bytes[4 * i:4 * i + 4] for i in queues]
+            enabled = [Signal(name=f"enabled_{i}") for i in queues]
+            for i in queues:
+                m.d.comb += enabled[i].eq(page_bytes[i].any())
+                with m.If(selected[i]):
+                    m.d.comb += self.queue_page_bytes.eq(page_bytes[i])
         has_vector = (Cat(selected) & row.queue_vector_valid).any()
         vector = Mux(has_vector, self.queue_vector, legacy.NO_VECTOR)
 
         # --- What the windows show ------------------------------------------------------------------------
         offered = C(self._offered, 32)
-        hidden = row.forbidden if self._control_page else C(0, 32)
         shown = {
             "device_features": offered & ~hidden,
             "function_driver_features": row.driver_features,
@@ -236,6 +255,7 @@ class FunctionState(wiring.Component):
             "function_required": row.required,
             "function_forbidden": row.forbidden,
             "function_gate": row.gate,
+            **(modern.shown(self._stride) if modern else {}),
         }
         for name in self.view.shape().members:
             m.d.comb += self.view[name].eq(shown[name])
@@ -266,23 +286,29 @@ class FunctionState(wiring.Component):
             m.d.comb += new.queue_select.eq(
                 merged(row.queue_select, touch.function_queue_select.data, touch.function_queue_select.write))
 
-        strobes = touch.queue_page.write
-        filled = Signal(4)
-        m.d.comb += [
-            self.new_page.eq(touch.queue_page.data),
-            filled.eq(Cat(Mux(strobes[i], touch.queue_page.data[8 * i:8 * i + 8].any(), self.queue_page_bytes[i])
-                          for i in range(4))),
-        ]
-        with m.If(strobes.any() & self.queue_exists):
-            m.d.comb += self.write_page.eq(strobes)
-            for i in queues:
-                with m.If(selected[i]):
-                    m.d.comb += [
-                        new.queue_page_bytes[4 * i:4 * i + 4].eq(filled),
-                        new.tell_queue[i].eq(filled.any() | enabled[i] | row.tell_queue[i]),
-                    ]
-                    with m.If(filled == 0):
-                        m.d.comb += new.notified[i].eq(0)
+        if modern:
+            with m.If(modern.write_features(row.forbidden if self._control_page else C(0, 32))):
+                m.d.comb += policy.eq(1)
+            modern.write_page()
+            modern.write_queue()
+        else:
+            strobes = touch.queue_page.write
+            filled = Signal(4)
+            m.d.comb += [
+                self.new_page.eq(touch.queue_page.data),
+                filled.eq(Cat(Mux(strobes[i], touch.queue_page.data[8 * i:8 * i + 8].any(), self.queue_page_bytes[i])
+                              for i in range(4))),
+            ]
+            with m.If(strobes.any() & self.queue_exists):
+                m.d.comb += self.write_page.eq(strobes)
+                for i in queues:
+                    with m.If(selected[i]):
+                        m.d.comb += [
+                            new.queue_page_bytes[4 * i:4 * i + 4].eq(filled),
+                            new.tell_queue[i].eq(filled.any() | enabled[i] | row.tell_queue[i]),
+                        ]
+                        with m.If(filled == 0):
+                            m.d.comb += new.notified[i].eq(0)
 
         if self._vectors:
             def legal(value):
@@ -304,6 +330,9 @@ class FunctionState(wiring.Component):
         judge = Signal()
         with m.If(status_written & ~status_reset):
             m.d.comb += new.status.eq(Cat(touch.function_status.data[:6], row.status[6], touch.function_status.data[7]))
+            if modern:
+                with m.If(modern.refuses_features()):
+                    m.d.comb += new.status[3].eq(0)
             with m.If(driver_ok & ~row.status[2]):
                 m.d.comb += [new.tell_driver_ok.eq(1), judge.eq(1)]
                 with m.If(row.badstate != 0):
@@ -314,6 +343,8 @@ class FunctionState(wiring.Component):
         kicks = Cat(kick & (kicked == i) & enabled[i] for i in queues)
         with m.If(kick):
             m.d.comb += new.notified.eq(row.notified | kicks)
+        if modern:
+            m.d.comb += [self.kick.eq(kicks.any()), self.kicked.eq(kicked)]
         if self._control_page:
             with m.If(kicks.any() & ~row.judged):
                 m.d.comb += judge.eq(1)
@@ -349,7 +380,8 @@ class FunctionState(wiring.Component):
             with m.Case(EventKind.INTERRUPT):
                 with m.If(current & event.value[0]):
                     m.d.comb += new.isr[1].eq(1)
-                with m.If(current & ~event.value[0] & (row.badstate == 0)):
+                ready = modern.may_interrupt(event.queue) if modern else C(1)
+                with m.If(current & ~event.value[0] & (row.badstate == 0) & ready):
                     m.d.comb += new.isr[0].eq(1)
             with m.Case(EventKind.FAULT):
                 with m.If(current):
@@ -373,6 +405,12 @@ class FunctionState(wiring.Component):
                         m.d.comb += new.tell_queue[i].eq(0)
                     with m.If(self.reported.notification & (self.scan == i)):
                         m.d.comb += new.notified[i].eq(0)
+            if modern:
+                with m.Case(EventKind.QUIET):
+                    modern.quiet(event.queue)
+        if modern:
+            modern.finish_queues()
+            modern.move_generation(self.driver_wrote | (event.kind == EventKind.UPDATE))
 
         # --- A function that must stop ------------------------------------------------------------------------
         with m.If(stopped.any()):
@@ -395,14 +433,16 @@ class FunctionState(wiring.Component):
             m.d.comb += [fence.eq(1), cause.eq(ResetCause.FLR)]
         with m.If(cleared):
             kept = ("epoch", "reset_outstanding", "reset_unsent", "reset_cause", "big_endian", "gate", "badstate",
-                    "required", "forbidden", "generation")
+                    "required", "forbidden", "generation", "config_generation", "config_changed")
             resets = self.reset_values()
             for name in self._row.members:
                 if name not in kept:
                     m.d.comb += new[name].eq(resets.get(name, 0))
         with m.If(self.flr | (event.kind == EventKind.INITIALISE)):
-            for name in ("big_endian", "gate", "badstate", "required", "forbidden"):
-                m.d.comb += new[name].eq(self.reset_values().get(name, 0))
+            for name in ("big_endian", "gate", "badstate", "required", "forbidden", "config_generation",
+                         "config_changed"):
+                if name in self._row.members:
+                    m.d.comb += new[name].eq(self.reset_values().get(name, 0))
             m.d.comb += self.restore.eq(1)
         with m.If(fence):
             m.d.comb += [

@@ -52,6 +52,8 @@ class DeviceWindow(wiring.Component):
         Return the row to its initial values; wins over everything else in its clock.
     driver_wrote : Out(1)
         This clock's access changes at least one byte.
+    driver_read : Out(1)
+        This clock's access shows at least one byte.
     update : In(stream.Signature(ConfigUpdate))
         Beats are staged until the one with ``last``; then they wait for `apply`.
     update_waiting : Out(1), update_function : Out(8)
@@ -78,6 +80,7 @@ class DeviceWindow(wiring.Component):
             "function": In(8),
             "restore": In(1),
             "driver_wrote": Out(1),
+            "driver_read": Out(1),
             "update": In(stream.Signature(ConfigUpdate)),
             "update_waiting": Out(1),
             "update_function": Out(8),
@@ -131,6 +134,7 @@ class DeviceWindow(wiring.Component):
                 return C(0, 8)
             return current.get(byte, C(self._image[byte], 8))
 
+        m.d.comb += self.driver_read.eq(Cat(selected).any() & ~access.write & access.strobe.any())
         read = Signal(32)
         for word in range(count):
             plain = [value(4 * word + lane) for lane in range(4)]

@@ -108,15 +108,18 @@ class RegisterWindow(wiring.Component):
             if kind is Access.RO:
                 continue
             touch = self.touch[item_name(name)]
-            here = Signal(name=f"at_{item_name(name)}")
-            m.d.comb += here.eq(access.valid & inside & (number == start // 32) & shown)
-            lanes = range(start // 8 % 4, (start + width - 1) // 8 % 4 + 1)
-            strobes = Cat(access.p.strobe[lane] & here for lane in lanes)
+            strobes, written = [], []
+            for word in range(start // 32, (start + width - 1) // 32 + 1):
+                here = Signal(name=f"at_{item_name(name)}")
+                m.d.comb += here.eq(access.valid & inside & (number == word) & shown)
+                first, last = max(start, 32 * word), min(start + width, 32 * word + 32) - 1
+                strobes += [access.p.strobe[lane] & here for lane in range(first // 8 % 4, last // 8 % 4 + 1)]
+                written.append(access.p.data[first % 32:last % 32 + 1])
             with m.If(access.p.write):
-                m.d.comb += touch.write.eq(strobes)
+                m.d.comb += touch.write.eq(Cat(strobes))
             with m.Else():
-                m.d.comb += touch.read.eq(strobes)
-            m.d.comb += touch.data.eq(access.p.data[start % 32:start % 32 + width])
+                m.d.comb += touch.read.eq(Cat(strobes))
+            m.d.comb += touch.data.eq(Cat(written))
 
         m.d.comb += reply.valid.eq(access.valid)
         with m.If(inside & access.valid):
