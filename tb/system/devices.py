@@ -73,9 +73,73 @@ width = 64
 """,
 )
 
-DEVICES = {device.name: device for device in (net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG)}
+#: Both interfaces, every feature of the modern one that can be offered, a notification address for each queue.
+TRANSITIONAL = Device(
+    "transitional",
+    """
+schema = 1
+[device]
+kind = "net"
+identity = "legacy-memory"
+[features]
+offer = ["NET_MAC", "NET_STATUS", "NET_CTRL_VQ", "RING_INDIRECT_DESC", "IN_ORDER", "NOTIFICATION_DATA",
+         "NOTIF_CONFIG_DATA", "RING_RESET"]
+[queues]
+sizes = [128, 256, 64]
+[interrupts]
+msix_vectors = 4
+[bars.0]
+kind = "memory32"
+regions = [
+    { space = "legacy",  offset = 0x0000, size = 0x1000 },
+    { space = "control", offset = 0x1000, size = 0x1000 },
+    { space = "msix",    offset = 0x2000, size = 0x1000 },
+]
+[bars.2]
+kind = "memory64"
+regions = [
+    { space = "common", offset = 0x0000, size = 0x1000 },
+    { space = "isr",    offset = 0x1000, size = 0x1000 },
+    { space = "device", offset = 0x2000, size = 0x1000 },
+    { space = "notify", offset = 0x3000, size = 0x1000, stride = 16 },
+]
+[control]
+big_endian = true
+""",
+)
+
+#: Both interfaces with as little as possible: no optional feature, one notification address, no MSI-X.
+TRANSITIONAL_RNG = Device(
+    "transitional-rng",
+    """
+schema = 1
+[device]
+kind = "rng"
+identity = "legacy-memory"
+[interrupts]
+msix_vectors = 0
+[bars.0]
+kind = "memory32"
+regions = [
+    { space = "legacy", offset = 0x00, size = 0x20 },
+    { space = "common", offset = 0x40, size = 0x40 },
+    { space = "isr",    offset = 0x80, size = 0x04 },
+    { space = "notify", offset = 0x90, size = 0x04, stride = 0 },
+]
+[datapath]
+width = 64
+""",
+)
+
+DEVICES = {
+    device.name: device
+    for device in (net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG, TRANSITIONAL, TRANSITIONAL_RNG)
+}
 
 #: The widths that are in wide use, and the odd ones out.
 USUAL = ("net-64", "net-128", "block-io", "rng")
 EVERY_WIDTH = ("net-64", "net-128", "net-256", "net-512")
-EVERY = (*EVERY_WIDTH, "block-io", "rng")
+EVERY = tuple(DEVICES)
+
+#: Those with a modern interface.
+MODERN = ("transitional", "transitional-rng")

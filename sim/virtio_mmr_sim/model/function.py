@@ -426,14 +426,12 @@ class FunctionModel:
             return
         if config_change:
             self.driver.isr |= Isr.CONFIG
-        elif not self.hypervisor.badstate and self._may_serve(self._queue(index)):
+        elif not self.hypervisor.badstate and not self._waits(self._queue(index)):
             self.driver.isr |= Isr.QUEUE
 
-    def _may_serve(self, queue: Queue | None) -> bool:
-        """Buffers of the queue may be used: a modern driver has to be ready first."""
-        if self.config.modern and not self.driver.status & Status.DRIVER_OK:
-            return queue is not None and queue.by_page
-        return True
+    def _waits(self, queue: Queue | None) -> bool:
+        """The queue's buffers must not be used yet: its driver, a modern one, is not ready."""
+        return queue is not None and queue.enabled and not queue.by_page and not self.driver.status & Status.DRIVER_OK
 
     def queue_quiet(self, index: int) -> None:
         """The back end has let go of a queue that is being reset."""
@@ -551,7 +549,7 @@ class FunctionModel:
         if not open_ or self.hypervisor.badstate or self.fence.outstanding or self.driver.updates:
             return None
         for index, queue in enumerate(self.queues):
-            if queue.notified and not queue.changed and self._may_serve(queue):
+            if queue.notified and not queue.changed and not self._waits(queue):
                 queue.notified = False
                 return {"queue": index, "row": self._row(index), "extra": queue.extra, "legacy": int(not self.modern)}
         return None

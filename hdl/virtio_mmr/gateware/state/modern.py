@@ -229,9 +229,9 @@ class ModernRules:
         self._m.d.comb += self._over.eq(Cat(asked[i] & (queue == i) for i in range(len(asked))))
 
     def may_interrupt(self, queue):
-        """Buffers of *queue* may have been used."""
-        ready = served(self._row)
-        return Cat(ready[i] & (queue == i) for i in range(len(ready))).any() | self._row.status[_DRIVER_OK]
+        """A report about *queue* counts: not of a queue that still waits for its driver to be ready."""
+        waits = self._row.queue_enabled & ~served(self._row)
+        return ~Cat(waits[i] & (queue == i) for i in range(len(waits))).any()
 
     def finish_queues(self) -> None:
         """Queues that start over; comes behind everything that writes their flags."""

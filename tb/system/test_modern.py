@@ -1,0 +1,10 @@
+"""The modern interface: statements MOD-01 to MOD-24 of the test plan."""
+
+from system.devices import MODERN as DEVICES  # noqa: F401
+
+BENCH = "bench_modern"
+
+
+def test_modern(check):
+    """One case of the bench on one device."""
+    check()
