@@ -20,11 +20,14 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from virtio_mmr import cli, config
 from virtio_mmr.export.markdown import register_pages
 from virtio_mmr.layout import place
+
+if TYPE_CHECKING:
+    from virtio_mmr_sim.oracle.differences import Difference
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
@@ -95,13 +98,27 @@ def streams() -> str:
     return _table("Stream", "Seen from the core", "Fields and bits, lowest first", "What") + "".join(rows)
 
 
-def differences() -> str:
-    """Where QEMU and this project may differ."""
-    from virtio_mmr_sim.oracle.differences import TABLE, Seen
+def legacy_differences() -> str:
+    """Where the legacy windows of QEMU and of this project may differ."""
+    from virtio_mmr_sim.oracle.differences import TABLE
+
+    return differences(TABLE)
+
+
+def modern_differences() -> str:
+    """The same of the modern windows."""
+    from virtio_mmr_sim.oracle.modern_differences import TABLE
+
+    return differences(TABLE)
+
+
+def differences(table: "tuple[Difference, ...]") -> str:
+    """One row for each difference."""
+    from virtio_mmr_sim.oracle.differences import Seen
 
     heads = ("Name", "Applies to", "QEMU", "This project", "Why", "Met by")
     rows = []
-    for entry in TABLE:
+    for entry in table:
         applies = f"{entry.kind}: {entry.applies}" if entry.kind else entry.applies
         met = "differ" if entry.seen is Seen.RUN else "tests"
         rows.append(_row(f"`{entry.name}`", applies, entry.qemu, entry.ours, entry.reason, met))
@@ -114,7 +131,8 @@ QUICK: dict[str, Callable[[], str]] = {
     "vmmr generate examples/net.toml, registers.md": registers,
     "vmmr generate examples/net.toml, ports of interface.json": ports,
     "vmmr generate examples/net.toml, streams of interface.json": streams,
-    "docs/refresh.py from virtio_mmr_sim/oracle/differences.py": differences,
+    "docs/refresh.py from virtio_mmr_sim/oracle/differences.py": legacy_differences,
+    "docs/refresh.py from virtio_mmr_sim/oracle/modern_differences.py": modern_differences,
 }
 FIGURES: dict[str, Callable[[], str]] = {
     "vmmr bench": lambda: f"```text\n{command('bench')}```\n",

@@ -139,7 +139,6 @@ DEVICES = {
 #: The widths that are in wide use, and the odd ones out.
 USUAL = ("net-64", "net-128", "block-io", "rng")
 EVERY_WIDTH = ("net-64", "net-128", "net-256", "net-512")
-EVERY = tuple(DEVICES)
 
 #: Those with a modern interface.
 MODERN = ("transitional", "transitional-rng")

@@ -77,6 +77,8 @@ def _windows(config: DeviceConfig, prefix: str = "VMMR") -> Iterator[tuple[str, 
         yield f"{name}_BAR", str(window.bar.index)
         yield f"{name}_OFFSET", f"{window.region.offset:#x}"
         yield f"{name}_SIZE", f"{window.region.size:#x}"
+        if window.region.space is Space.NOTIFY:
+            yield f"{name}_MULTIPLIER", f"{window.region.stride:#x}"
 
 
 def _registers(config: DeviceConfig) -> Iterator[tuple[str, str]]:

@@ -283,6 +283,12 @@ class QtestDevice:
         """Write *data* to the guest's memory."""
         self._exchange([f"write {address:#x} {len(data):#x} 0x{data.hex()}"])
 
+    def memory_access(self, address: int, width: int, value: int | None) -> int:
+        """One access of *width* bytes; what was read, 0 for a write."""
+        letter = _MEMORY_SIZE[width]
+        line = f"read{letter} {address:#x}" if value is None else f"write{letter} {address:#x} {value:#x}"
+        return int(self._exchange([line])[0][3:] or b"0", 16)
+
     # The legacy window
 
     def run(self, steps: Sequence[Step]) -> list[int]:
@@ -322,3 +328,35 @@ class QtestDevice:
         start = 0x18 if self.msix else 0x14
         count = self.window_size - start
         return bytes(self.run([Access(start + at, 1) for at in range(count)])).rstrip(b"\xff")
+
+
+#: Where the modern BAR is put, above the guest's memory.
+_MODERN_BASE = 0xC000_0000
+
+#: Letter of a memory command, by bytes.
+_MEMORY_SIZE = MappingProxyType({1: "b", 2: "w", 4: "l"})
+
+
+class ModernBar:
+    """The modern BAR 4 of a `QtestDevice`: common configuration, then pages for the others."""
+
+    def __init__(self, device: QtestDevice) -> None:
+        self._device = device
+        #: Accesses so far.
+        self.accesses = 0
+        device.config_write(0x20, 4, _MODERN_BASE)
+        device.config_write(0x24, 4, 0)
+
+    def read(self, offset: int, width: int) -> int:
+        """*width* bytes (1, 2 or 4) at *offset*."""
+        self.accesses += 1
+        return self._device.memory_access(_MODERN_BASE + offset, width, None)
+
+    def write(self, offset: int, width: int, value: int) -> None:
+        """Write *width* bytes at *offset*."""
+        self.accesses += 1
+        self._device.memory_access(_MODERN_BASE + offset, width, value)
+
+    def set_msix(self, enable: bool) -> None:
+        """Switch MSI-X Enable."""
+        self._device.set_msix(enable)

@@ -83,9 +83,12 @@ def device_config_like(qemu: QtestDevice) -> DeviceConfig:
 class _WindowInBar:
     """Enumeration, and where the window is; subclasses move the requests."""
 
+    #: The window that stands at offset 0 of accesses.
+    space = Space.LEGACY
+
     def __init__(self, config: DeviceConfig) -> None:
         self.config = config
-        found = config.find(Space.LEGACY)
+        found = config.find(self.space)
         assert found is not None
         bar, region = found
         self._bar = bar.index
@@ -182,3 +185,47 @@ class RtlTarget(_WindowInBar):
 
 #: Targets by name.
 MAKERS: dict[str, Maker] = {"model": ModelTarget, "rtl": RtlTarget}
+
+
+class ModernTarget(Target, Protocol):
+    """The same for a BAR that begins with the common configuration."""
+
+    def let_go(self, queue: int) -> None:
+        """The back end hears of everything, and lets go of a queue that is being reset."""
+
+
+class ModernModelTarget(ModelTarget):
+    """The golden model's modern BAR."""
+
+    space = Space.COMMON
+
+    def let_go(self, queue: int) -> None:
+        """One round of the back end."""
+        for stream, fields in self.model.drain(("reset_request",)):
+            assert stream == "reset_request"
+            self.model.reset_done(0, fields["epoch"])
+        self.model.drain()
+        self.model.queue_quiet(0, queue)
+
+
+class ModernRtlTarget(RtlTarget):
+    """The simulated design's modern BAR."""
+
+    space = Space.COMMON
+
+    def let_go(self, queue: int) -> None:
+        """One round of the back end."""
+        backend = self.native.backend
+        self.native.settle()
+        for item in backend.take("reset_request"):
+            backend.put("reset_done", function=0, epoch=item.fields["epoch"])
+        self.native.settle()
+        backend.take_all()
+        backend.put("queue_quiet", function=0, queue=queue)
+        self.native.settle()
+
+
+ModernMaker = Callable[[DeviceConfig], ModernTarget]
+
+#: Targets of the modern run by name.
+MODERN_MAKERS: dict[str, ModernMaker] = {"model": ModernModelTarget, "rtl": ModernRtlTarget}
