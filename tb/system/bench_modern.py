@@ -59,7 +59,8 @@ async def structures(tb):
 @case
 async def structures_are_announced_and_lie_in_their_bars(tb):
     found = await structures(tb)
-    assert {1, 2, 3} <= found.keys() and (4 in found) == bool(tb.config.config_image)
+    assert {1, 2, 3, 5} <= found.keys() and found[5][0] == 20
+    assert (4 in found) == bool(tb.config.config_image)
     bars = {bar.index: bar for bar in tb.config.bars}
     for kind, (size, index, offset, length, _) in found.items():
         if kind in (1, 2, 3, 4):
@@ -81,11 +82,83 @@ async def every_queue_has_its_place_in_the_notification_region(tb):
 
 @case
 async def reading_the_structures_changes_nothing(tb):
+    common(tb)
     await tb.cause(config_change=True)
     await structures(tb)
     for offset in range(0x40, 0x100, 4):
         await tb.host.config_read(offset)
     assert await tb.window(Space.ISR).read(0, 1) == 2
+
+
+# The window in configuration space.
+
+
+async def aim(tb, space, offset, length):
+    """Point the access window at a register."""
+    at, (bar, region) = tb.capability("modern_access"), tb.config.find(space)
+    await tb.host.config_write(at + 4, bar.index, 1)
+    await tb.host.config_write(at + 8, region.offset + offset)
+    await tb.host.config_write(at + 12, length)
+    return at + 16
+
+
+@case
+async def the_window_in_configuration_space_reads_and_writes_registers(tb):
+    window = common(tb)
+    data = await aim(tb, Space.COMMON, STATUS, 1)
+    await tb.host.config_write(data, 3, 1)
+    assert await window.read(STATUS, 1) == 3 and await tb.host.config_read(data) == 3
+    last = len(tb.config.queues) - 1
+    data = await aim(tb, Space.COMMON, QUEUE_SELECT, 2)
+    await tb.host.config_write(data, last, 2)
+    assert await window.read(QUEUE_SELECT, 2) == last
+    data = await aim(tb, Space.COMMON, QUEUE_SIZE, 2)
+    assert await tb.host.config_read(data) == tb.config.queues[last]
+    data = await aim(tb, Space.COMMON, DRIVER_FEATURE_SELECT, 4)
+    await tb.host.config_write(data, 0x1234_5678, 4)
+    assert await window.read(DRIVER_FEATURE_SELECT, 4) == 0x1234_5678 == await tb.host.config_read(data)
+    await tb.cause(queue=0)
+    data = await aim(tb, Space.LEGACY, legacy.STATUS, 1)
+    assert await tb.host.config_read(data) == 3
+    data = await aim(tb, Space.ISR, 0, 1)
+    assert await tb.host.config_read(data, 1) == 1
+    assert await tb.window(Space.ISR).read(0, 1) == 0
+    # It is meant for BARs that nobody has mapped.
+    await tb.host.config_write(COMMAND, 0, 2)
+    assert await tb.host.config_read(await aim(tb, Space.COMMON, NUM_QUEUES, 2)) == len(tb.config.queues)
+    await tb.host.config_write(COMMAND, 0b111, 2)
+
+
+@case
+async def a_notification_through_the_window_counts(tb):
+    await agree(tb)
+    await start_queue(tb, 0)
+    await common(tb).write(STATUS, 0x0F, 1)
+    await tb.host.config_write(await aim(tb, Space.NOTIFY, 0, 2), 0, 2)
+    assert [word.queue for word in await tb.events("notification")] == [0]
+
+
+@case
+async def senseless_settings_of_the_window_access_nothing(tb):
+    common(tb)
+    data = tb.capability("modern_access") + 16
+    bar, region = tb.config.find(Space.ISR)
+    await tb.cause(queue=0)
+    holes = tb.counter("hole")
+    unused = next(index for index in range(6) if index not in {bar.index for bar in tb.config.bars})
+    for index, offset, length in (
+        (bar.index, region.offset, 0), (bar.index, region.offset, 3), (bar.index, region.offset, 8),
+        (bar.index, region.offset, 0x101), (bar.index, region.offset + 1, 2), (bar.index, region.offset + 2, 4),
+        (unused, region.offset, 1), (6, region.offset, 1), (0xFF, region.offset, 4),
+        (bar.index, bar.decoded_size + region.offset, 1), (bar.index, region.offset | 1 << 31, 1),
+    ):
+        await tb.host.config_write(data - 12, index, 1)
+        await tb.host.config_write(data - 8, offset)
+        await tb.host.config_write(data - 4, length)
+        assert await tb.host.config_read(data) == 0
+        await tb.host.config_write(data, 0xFFFF_FFFF)
+        await tb.host.config_write(data, 0, 1)
+    assert await tb.window(Space.ISR).read(0, 1) == 1 and tb.counter("hole") == holes
 
 
 # Features.

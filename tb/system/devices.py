@@ -139,6 +139,7 @@ DEVICES = {
 #: The widths that are in wide use, and the odd ones out.
 USUAL = ("net-64", "net-128", "block-io", "rng")
 EVERY_WIDTH = ("net-64", "net-128", "net-256", "net-512")
+EVERY = (*EVERY_WIDTH, "block-io", "rng")
 
 #: Those with a modern interface.
 MODERN = ("transitional", "transitional-rng")

@@ -1,6 +1,8 @@
 """Random packets against the golden model, at every width."""
 
-from system.devices import EVERY as DEVICES  # noqa: F401
+from system.devices import EVERY
+
+DEVICES = (*EVERY, "transitional")
 
 BENCH = "bench_random"
 

@@ -172,12 +172,13 @@ MODERN = replace(
 )
 
 
-def test_modern_structures_are_virtio_capabilities_of_types_one_to_four():
+def test_modern_structures_are_virtio_capabilities_of_types_one_to_five():
     image = place(MODERN).reset_image()
     assert [dword(image, 0x54 + 4 * i) for i in range(4)] == [0x0110_6409, 2, 0, 0x40]
     assert [dword(image, 0x64 + 4 * i) for i in range(5)] == [0x0214_7809, 2, 0x1000, 0x1000, 16]
     assert [dword(image, 0x78 + 4 * i) for i in range(4)] == [0x0310_8809, 0, 0x2000, 0x1000]
-    assert [dword(image, 0x88 + 4 * i) for i in range(4)] == [0x0410_AC09, 0, 0x3000, 0x1000]
+    assert [dword(image, 0x88 + 4 * i) for i in range(4)] == [0x0410_9809, 0, 0x3000, 0x1000]
+    assert [dword(image, 0x98 + 4 * i) for i in range(5)] == [0x0514_AC09, 0, 0, 0, 0]
 
 
 def test_modern_structures_come_together_or_not_at_all():

@@ -5,7 +5,7 @@ import random
 import pytest
 from model_devices import BASE, COMMON, NOTIFY, UPPER, Host, net, transitional
 from virtio_mmr_sim.model.events import DriverEvent, QueueChange
-from virtio_mmr_sim.model.tlp import MemoryRequest
+from virtio_mmr_sim.model.tlp import ConfigRequest, MemoryRequest
 
 LEGACY, CONTROL, ISR, DEVICE = 0x0000, 0x1000, 0x2000, 0x3000
 OFFERED_SELECT, OFFERED, ACCEPTED_SELECT, ACCEPTED = (COMMON + at for at in (0x00, 0x04, 0x08, 0x0C))
@@ -297,3 +297,55 @@ def test_forbidden_features_are_hidden_from_modern_drivers_too(host: Host) -> No
 
 def test_a_build_without_it_has_no_modern_windows() -> None:
     assert transitional().modern and not net().modern
+
+
+BAR, OFFSET, LENGTH, DATA = 0x9C, 0xA0, 0xA4, 0xA8
+
+
+def through_window(host: Host, offset: int, length: int, *, bar: int = 0, value: int | None = None) -> int:
+    """Access a BAR through configuration space."""
+    for register, setting in ((BAR, bar), (OFFSET, offset), (LENGTH, length)):
+        host.config_write(register, 1 if register == BAR else 4, setting)
+    if value is None:
+        return host.config_read(DATA)
+    host.config_write(DATA, length, value)
+    return 0
+
+
+def test_mod_18_the_window_in_configuration_space_reads_and_writes_any_bar(host: Host) -> None:
+    through_window(host, STATUS, 1, value=3)
+    assert host.read(STATUS, 1) == 3
+    through_window(host, SELECT, 2, value=1)
+    assert host.read(SELECT, 2) == 1
+    assert through_window(host, SIZE, 2) == 256
+    assert through_window(host, COMMON + 0x14, 4) == host.read(COMMON + 0x14, 4)
+    host.interrupt(config_change=True)
+    assert through_window(host, LEGACY + 0x12, 1) == 3
+    assert host.read(ISR, 1) == 2, "a neighbour is not touched"
+    host.interrupt(config_change=True)
+    assert (through_window(host, ISR, 1), host.read(ISR, 1)) == (2, 0)
+
+
+def test_the_window_works_while_memory_is_disabled(host: Host) -> None:
+    host.config_write(0x04, 2, 0)
+    assert through_window(host, SIZE, 2) == 128
+
+
+@pytest.mark.parametrize(("bar", "offset", "length"), [
+    (0, ISR, 0), (0, ISR, 3), (0, ISR, 8), (0, ISR + 1, 2), (0, ISR + 2, 4), (1, ISR, 1), (6, ISR, 1), (0x80, ISR, 1),
+    (0, ISR + 0x8000, 1), (0, ISR + (1 << 31), 4)])
+def test_mod_19_a_place_that_makes_no_sense_is_not_accessed(host: Host, bar: int, offset: int, length: int) -> None:
+    host.interrupt()
+    holes = host.model.counters.hole
+    assert through_window(host, offset, length, bar=bar) == 0
+    host.config_write(DATA, 4, 0xFFFF_FFFF)
+    assert (host.read(ISR, 1), host.model.counters.hole) == (1, holes)
+
+
+def test_mod_21_reading_the_window_takes_an_enabled_byte_of_its_data(host: Host) -> None:
+    through_window(host, ISR, 1)
+    host.interrupt()
+    for offset in range(0x40, DATA, 4):
+        host.config_read(offset)
+    host.send(ConfigRequest(bus=1, offset=DATA, first_be=0))
+    assert host.read(ISR, 1) == 1

@@ -17,6 +17,7 @@ from virtio_mmr.spec.features import TransportFeature
 
 from . import backend
 from .access.decoder import BarDecoder
+from .access.detour import ConfigDetour
 from .access.interface import Space
 from .access.router import AccessRouter
 from .access.sequencer import AccessSequencer
@@ -117,6 +118,7 @@ class Endpoint(wiring.Component):
         m = Module()
         config, width = self._config, self._config.datapath.width
         page = config.control
+        layout = place(config)
         queues = len(config.queues)
         # Register tables whose items make up a function's view.
         tables = [*_TABLES, *([modern.COMMON] if config.modern else [])]
@@ -128,7 +130,7 @@ class Endpoint(wiring.Component):
         m.submodules.decoder = decoder = BarDecoder(config.bars, strict_64bit=config.datapath.strict_64bit)
         m.submodules.sequencer = sequencer = AccessSequencer(
             config.bars, max_payload=config.datapath.max_payload)
-        m.submodules.config_space = config_space = ConfigSpace(place(config))
+        m.submodules.config_space = config_space = ConfigSpace(layout)
         control = config_space.control
         wiring.connect(m, wiring.flipped(self.rx), receiver.raw)
         wiring.connect(m, receiver.beats, ingress.beats)
@@ -159,9 +161,19 @@ class Endpoint(wiring.Component):
             space for space in Space if space not in (Space.CONFIG, Space.HOLE)
             and config.find(build.Space[space.name]) is not None)]
         m.submodules.router = router = AccessRouter(spaces)
+        entrance = router.port
+        if config.modern:
+            m.submodules.detour = detour = ConfigDetour(config.bars, layout["modern_access_data"].offset)
+            wiring.connect(m, detour.onward, router.port)
+            m.d.comb += [
+                detour.bar.eq(config_space.window_bar),
+                detour.offset.eq(config_space.window_offset),
+                detour.length.eq(config_space.window_length),
+            ]
+            entrance = detour.port
         m.d.comb += [
-            router.port.access.valid.eq(operation.valid & ~operation.p.completion.unsupported),
-            router.port.access.p.eq(operation.p.access),
+            entrance.access.valid.eq(operation.valid & ~operation.p.completion.unsupported),
+            entrance.access.p.eq(operation.p.access),
         ]
         view, touch = view_layout(tables), touch_layout(tables)
         m.submodules.device = device = DeviceWindow(
@@ -325,7 +337,7 @@ class Endpoint(wiring.Component):
         m.d.comb += [
             completion.context.eq(operation.p.context),
             completion.reply_valid.eq(operation.valid & operation.p.answered),
-            completion.reply.eq(router.port.reply.p.data),
+            completion.reply.eq(entrance.reply.p.data),
             completion.first.eq(operation.p.first),
             completion.last.eq(operation.p.last),
             completion.completion.eq(operation.p.completion),

@@ -29,6 +29,7 @@ _HOMES: Mapping[str, int] = MappingProxyType(
         "modern_notify": 0x64,
         "modern_isr": 0x78,
         "modern_device": 0x88,
+        "modern_access": 0x98,
         "mmr_classic": 0xAC,
         "express": 0xC0,
         "serial": 0x100,
@@ -61,6 +62,7 @@ _PRIORITY = (
     "modern_notify",
     "modern_isr",
     "modern_device",
+    "modern_access",
 )
 
 #: Beginning of the names of structures that a driver needs all or none of.
@@ -110,6 +112,7 @@ def place(config: DeviceConfig, windows: Windows = FULL) -> ConfigurationSpace:
         If a mandatory capability or an explicitly wanted MMR layout has no place.
     """
     wanted, left_out = _wanted(config)
+    wanted += _modern(config, whole=windows == FULL)
     for name, why in left_out:
         _check_may_be_left_out(config, name, why)
     lists: list[list[Placed]] = []
@@ -207,11 +210,11 @@ def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str
     if config.control is not None and control is not None:
         bar, region = control
         wanted.append(spec.control_vsec(bar.index, region.offset, region.size))
-    return wanted + _modern(config), left_out
+    return wanted, left_out
 
 
-def _modern(config: DeviceConfig) -> list[spec.Capability]:
-    """The structures of the modern interface, if the device has it."""
+def _modern(config: DeviceConfig, *, whole: bool) -> list[spec.Capability]:
+    """The structures of the modern interface, if the device has it; *whole*: it owns its configuration space."""
     if not config.modern:
         return []
     members = []
@@ -229,7 +232,7 @@ def _modern(config: DeviceConfig) -> list[spec.Capability]:
             members.append(spec.modern_notify(bar.index, region.offset, region.size, region.stride))
         else:
             members.append(spec.modern_structure(structure, bar.index, region.offset, region.size))
-    return members
+    return members + ([spec.modern_access()] if whole and not config.virtual else [])
 
 
 def _arrange(

@@ -266,3 +266,18 @@ def modern_notify(bar: int, offset: int, length: int, multiplier: int) -> Capabi
     clause = "virtio 1.4, 4.1.4.4"
     return _virtio("modern_notify", Structure.NOTIFY, bar, offset, length, clause,
                    read_only("modern_notify_multiplier", 16, 32, multiplier, clause, "notify_off_multiplier."))
+
+
+def modern_access() -> Capability:
+    """The window through which a driver reaches any BAR by configuration accesses."""
+    clause = "virtio 1.4, 4.1.4.9"
+    return Capability("modern_access", "classic", ID_VENDOR, 20, (
+        read_only("modern_access_type", 2, 16, Structure.PCI << 8 | 20, clause, "cap_len, cfg_type."),
+        Register(name="modern_access_bar", offset=4, width=8, access=Access.RW, view_of="control.window_bar",
+                 clause=clause, doc="BAR to access."),
+        Register(name="modern_access_offset", offset=8, width=32, access=Access.RW, view_of="control.window_offset",
+                 clause=clause, doc="Bytes from the start of the BAR, a multiple of the length."),
+        Register(name="modern_access_length", offset=12, width=32, access=Access.RW, view_of="control.window_length",
+                 clause=clause, doc="Bytes of the access: 1, 2 or 4."),
+        read_only("modern_access_data", 16, 32, 0, clause, "A read or write here reads or writes the BAR."),
+    ))

@@ -69,6 +69,9 @@ class ConfigurationSpaceModel:
         self._virtual_bars = [] if config.vf is None else [
             self._views[f"control.vf_bar{bar.index}"] for bar in config.vf.function.bars]
         self.dwords = list(self._reset)
+        #: Where the data of the access window are, if there is one.
+        self.window_data = next(
+            (register.offset for register in self.layout.registers if register.name == "modern_access_data"), None)
 
     def reset(self) -> None:
         """Every register returns to its value after reset."""

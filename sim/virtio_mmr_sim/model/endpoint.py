@@ -17,7 +17,7 @@ from virtio_mmr.layout import ConfigurationSpace, place
 from virtio_mmr.spec.sriov import MOST_WITHOUT_ARI, page_bytes
 from virtio_mmr.spec.tlp import MESSAGE_VENDOR_1, MESSAGES_ACCEPTED, CompletionStatus
 
-from .configuration import D0, ConfigurationSpaceModel
+from .configuration import D0, LANES, ConfigurationSpaceModel
 from .events import STREAMS, Event, ResetCause
 from .function import FunctionModel
 from .malformed import why_malformed
@@ -337,6 +337,11 @@ class EndpointModel:
             return self._poisoned(request, self.physical if unit is None else unit)
         if unit is None:
             return self._unsupported(request)
+        through = self._through_window(unit, request)
+        if not request.write and through is not None:
+            bar, offset, lanes = through
+            data = self._read(bar, offset & ~3, lanes) >> 8 * (offset % 4) & LANES[request.first_be]
+            return [self._completion(request, unit, payload=(data,))]
         if not request.write:
             data = unit.space.read(request.offset, request.first_be, unit.live)
             return [self._completion(request, unit, payload=(data,))]
@@ -344,10 +349,32 @@ class EndpointModel:
         self.bus = request.bus
         if self.config.vf is None:
             self.device = request.device
+        if through is not None:
+            bar, offset, lanes = through
+            self._write(bar, offset & ~3, request.data << 8 * (offset % 4) & 0xFFFF_FFFF, lanes)
+            return [self._completion(request, unit)]
         if unit.space.write(request.offset, request.data, request.first_be):
             unit.reset(ResetCause.FLR)
         self._follow_configuration()
         return [self._completion(request, unit)]
+
+    def _through_window(self, unit: Unit, request: ConfigRequest) -> tuple[Decoded, int, int] | None:
+        """Which bytes of which BAR a request for the data of the access window means: offset and byte enables.
+
+        None if it is for something else, or if the place that the driver set makes no sense.
+        """
+        if request.offset != unit.space.window_data:
+            return None
+        bar, offset, length = (unit.space.get(f"control.window_{name}") for name in ("bar", "offset", "length"))
+        found = next((known for known in unit.config.bars if known.index == bar), None)
+        if found is None or length not in (1, 2, 4):
+            return None
+        lanes = (1 << length) - 1
+        enabled = request.first_be & lanes if request.write else lanes if request.first_be else 0
+        if offset % length or offset >= found.decoded_size or not enabled:
+            return None
+        decoded = Decoded(unit, 0, found.decoded_size, False, unit.regions[bar])
+        return decoded, offset, enabled << offset % 4
 
     # One dword of a BAR
 

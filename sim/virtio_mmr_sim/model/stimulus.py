@@ -100,6 +100,7 @@ class Stimulus:
             (8, "config read", self.config_read),
             (5, "config write", self.config_write),
             (1.5, "msix enable", self.msix_enable),
+            (6 if self.config.modern else 0, "window", self.window),
             (0.7, "bar move", self.bar_move),
             (0.7, "command", self.command),
             (0.3, "power", self.power_state),
@@ -382,6 +383,21 @@ class Stimulus:
         if place is None:
             return self.config_read()
         return self._config(place[0], self.rng.getrandbits(2) << (place[1] - 1), 0xC)
+
+    def window(self) -> Tlp:
+        """A setting of the access window, sensible or not, or an access through it."""
+        data = self.model.space.window_data
+        assert data is not None
+        if self.chance(0.4):
+            value = self.value(Space.COMMON, 4 * self.rng.randrange(16)) if self.chance(0.5) else None
+            return self._config(data, value, self.rng.choice((0xF, 0xF, 3, 1, self.rng.randrange(16))))
+        bar, region, offset = self.place()
+        length = self.rng.choice((1, 2, 4, 4))
+        nonsense = self.rng.choice(((4, 256), (8, 1 << 32), (12, 8)))
+        at, value = self.rng.choice((
+            (4, bar.index), (8, region.offset + offset & ~(length - 1)), (12, length),
+            (8, region.offset + (offset & ~3)), (12, length), (nonsense[0], self.rng.randrange(nonsense[1]))))
+        return self._config(data - 16 + at, value, 0xF)
 
     def bar_move(self) -> Tlp:
         """Give a BAR another address, sometimes that of another BAR, or ask for its size."""

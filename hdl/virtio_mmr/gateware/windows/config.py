@@ -81,6 +81,8 @@ class ConfigSpace(wiring.Component):
         Live bit of the Status register.
     capture, capture_id : In(1), In(13)
         A configuration write was accepted for this {bus, device}.
+    window_bar : Out(8), window_offset, window_length : Out(32)
+        Place that the access window of the modern interface names, if there is one.
     """
 
     def __init__(self, space: ConfigurationSpace, *, has_door: bool = False):
@@ -96,6 +98,9 @@ class ConfigSpace(wiring.Component):
             "interrupt_status": In(1),
             "capture": In(1),
             "capture_id": In(13),
+            "window_bar": Out(8),
+            "window_offset": Out(32),
+            "window_length": Out(32),
         })
 
     def elaborate(self, platform):
@@ -212,6 +217,8 @@ class ConfigSpace(wiring.Component):
             control.read_completion_boundary.eq(bit("read_completion_boundary")),
             control.reset.eq(clear_all),
         ]
+        for name in ("window_bar", "window_offset", "window_length"):
+            m.d.comb += getattr(self, name).eq(bit(name))
         bars = {register.name: register for register in self._space.registers if register.view_of == ""
                 and register.name.startswith("bar")}
         for index in range(6):
