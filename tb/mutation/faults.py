@@ -5,7 +5,7 @@ plants the faults, one at a time, in a copy of the package, and runs what is nam
 new fault is one more entry.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 #: Random traffic against the golden model, see `vmmr fuzz`.
@@ -27,6 +27,8 @@ class Fault:
     #: What goes wrong in the device.
     effect: str
     found_by: tuple[str, ...]
+    #: The device of random traffic and benches.
+    device: str = "net-128"
 
     @property
     def path(self) -> Path:
@@ -111,7 +113,7 @@ FAULTS = (
         "state/queues.py", "Mux(self.page_bytes[i], page_read.data[i], 0)", "page_read.data[i]",
         "a queue shows its page of before the reset", (proof("state", "reset_restores_every_table_value"),)),
     Fault(
-        "windows/register.py", "Cat(access.p.strobe[lane] & here for lane in lanes)", "Cat(here for _ in lanes)",
+        "windows/register.py", "[access.p.strobe[lane] & here for lane in range(", "[here for lane in range(",
         "bytes that are not enabled act", (proof("state", "harmless_accesses_change_nothing"),)),
     Fault(
         "windows/device.py", "with m.Elif(self.apply & known):", "with m.Elif(self.apply):",
@@ -194,4 +196,60 @@ FAULTS = (
         "notify.py", "& self.may_request & row.gate & (row.badstate == 0))",
         "& self.may_request & (row.badstate == 0))",
         "notifications pass a closed gate", (TRAFFIC,)),
+    # Of the modern interface.
+    *(replace(fault, device="transitional") for fault in (
+        Fault(
+            "state/modern.py", "return row.queue_by_page | row.status", "return ~row.queue_by_page | row.status",
+            "a modern queue is served before DRIVER_OK",
+            (TRAFFIC, block("notify", "a_modern_queue_waits_for_driver_ok_and_one_with_a_page_does_not"),
+             bench("modern", "a_modern_queue_waits_for_driver_ok"))),
+        Fault(
+            "state/modern.py", "row.driver_features[TransportFeature.VERSION_1] | row.unsupported.any()",
+            "row.driver_features[TransportFeature.VERSION_1]",
+            "FEATURES_OK is taken with bits that are not offered",
+            (TRAFFIC, bench("modern", "features_that_cannot_be_are_not_agreed_to"))),
+        Fault(
+            "state/modern.py", "asked = self._row.queue_resetting & ~self._row.tell_queue",
+            "asked = self._row.queue_resetting",
+            "a queue reset ends before the back end has heard of it", (
+                proof("modern", "the_life_of_a_queue"), block(
+                    "state_modern", "any_accesses_and_events_do_what_the_model_does"))),
+        Fault(
+            "state/modern.py", "with m.If(state.queue_exists & ~self._enabled & ~self._resetting):",
+            "with m.If(state.queue_exists & ~self._resetting):",
+            "size and addresses change under a running queue",
+            (TRAFFIC, bench("modern", "an_enabled_queue_keeps_size_and_addresses"))),
+        Fault(
+            "state/modern.py", "with m.If(self._state.driver_read & row.config_changed):",
+            "with m.If(row.config_changed):",
+            "the generation moves before anybody has read the change",
+            (bench("modern", "generation_differs_once_a_change_was_read"),)),
+        Fault(
+            "state/modern_queues.py", "clears = strobes.any() & ~self.addressed", "clears = C(0)",
+            "addresses of before a reset come back with the first new one",
+            (TRAFFIC, block("state_modern_queues", "a_row_that_does_not_count_reads_zero_and_is_zero_but_for_the"
+                            "_first_write"))),
+        Fault(
+            "state/modern_queues.py", "Mux(self.addressed, area_read.data.as_value(), 0)",
+            "area_read.data.as_value()",
+            "a queue shows its addresses of before the reset",
+            (TRAFFIC, proof("modern", "reset_restores_the_common_configuration"))),
+        Fault(
+            "windows/notify.py", "& access.p.strobe[0] & (offset[:low] == 0)", "& access.p.strobe[0]",
+            "bytes between two notification addresses notify", (TRAFFIC, block(
+                "windows_notify", "every_address_and_strobe"), bench(
+                    "modern", "what_is_no_notification_address_notifies_nobody"))),
+        Fault(
+            "endpoint.py", "state.through_common.eq(router.window_common.access.valid)", "state.through_common.eq(0)",
+            "FEATURES_OK is never refused", (TRAFFIC, bench("modern", "features_that_cannot_be_are_not_agreed_to"))),
+        Fault(
+            "endpoint.py", "Mux(state.takes_data, notify_window.data, 0)", "notify_window.data",
+            "notification data go along without having been negotiated", (TRAFFIC,)),
+        Fault(
+            "access/detour.py", "onward.strobe.eq(Mux(taken, enabled << low, access.strobe))",
+            "onward.strobe.eq(Mux(taken, enabled, access.strobe))",
+            "the window in configuration space reaches the wrong bytes", (TRAFFIC, block(
+                "access_detour", "settings_decide_where_an_access_goes"), bench(
+                    "modern", "the_window_in_configuration_space_reads_and_writes_registers"))),
+    )),
 )

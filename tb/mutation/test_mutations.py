@@ -18,8 +18,8 @@ from virtio_mmr_sim import testplan, toolchain
 TB = Path(__file__).parents[1]
 PACKAGE = Path(virtio_mmr.__file__).parent
 
-#: The device of random traffic and benches, and the packets until a fault must have been found.
-DEVICE, PACKETS = "net-128", 20_000
+#: Packets of random traffic until a fault must have been found.
+PACKETS = 20_000
 
 TOOLS = {"formal": ("sby", "yosys", "yices-smt2", "boolector"), "block": (), "system": ("verilator", "g++", "make"),
          TRAFFIC: ("verilator", "g++", "make")}
@@ -53,33 +53,35 @@ def test_no_fault_is_listed_twice():
 def test_every_block_on_the_way_of_an_access_has_a_fault():
     assert {fault.file for fault in FAULTS} >= {
         "tlp/ingress.py", "access/decoder.py", "access/sequencer.py", "tlp/completion.py", "windows/config.py",
-        "windows/legacy.py", "windows/device.py", "state/function.py", "state/queues.py", "notify.py"}
+        "windows/legacy.py", "windows/device.py", "state/function.py", "state/queues.py", "notify.py",
+        "state/modern.py", "state/modern_queues.py", "windows/notify.py", "access/detour.py"}
 
 
-def command(finder, place):
-    """The command line that runs *finder*."""
+def command(finder, place, device):
+    """The command line that runs *finder* on the device called *device*."""
     if finder == TRAFFIC:
-        device = place / "device.toml"
-        device.write_text(DEVICES[DEVICE].text)
-        return ["-m", "virtio_mmr.cli", "fuzz", str(device), "--tlps", str(PACKETS)]
+        file = place / "device.toml"
+        file.write_text(DEVICES[device].text)
+        return ["-m", "virtio_mmr.cli", "fuzz", str(file), "--tlps", str(PACKETS)]
     module, _, test = finder.partition("::")
     chosen = [str(TB / finder)]
     if module.startswith("system/"):
-        chosen = [str(TB / module.replace("bench_", "test_")), "-k", f"{test} and {DEVICE}"]
+        chosen = [str(TB / module.replace("bench_", "test_")), "-k", f"{test} and {device}"]
     return ["-m", "pytest", "-q", "--full", "-p", "no:cacheprovider", *chosen]
 
 
-def outcome(finder, place, fault=None):
-    """What *finder* says about a copy of the package with *fault* in it."""
+def outcome(finder, place, fault=None, device="net-128"):
+    """What *finder* says about a copy of the package with *fault* in it, on the fault's device."""
     kind = finder.partition("/")[0]
     toolchain.skip_or_fail(*TOOLS[kind])
     copy = place / "virtio_mmr"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     if fault is not None:
+        device = fault.device
         victim = copy / fault.path
         victim.write_text(victim.read_text().replace(fault.old, fault.new))
     done = subprocess.run(
-        [sys.executable, *command(finder, place)],
+        [sys.executable, *command(finder, place, device)],
         cwd=TB.parent, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(place), *filter(None, sys.path)])})
     report = done.stdout + done.stderr
@@ -98,6 +100,7 @@ def test_fault_is_found(tmp_path, fault, finder):
 
 
 @pytest.mark.full
-def test_random_traffic_finds_nothing_in_the_gateware_as_it_is(tmp_path):
-    code, report, _ = outcome(TRAFFIC, tmp_path)
+@pytest.mark.parametrize("device", sorted({fault.device for fault in FAULTS}))
+def test_random_traffic_finds_nothing_in_the_gateware_as_it_is(tmp_path, device):
+    code, report, _ = outcome(TRAFFIC, tmp_path, device=device)
     assert code == 0, report

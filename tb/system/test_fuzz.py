@@ -6,6 +6,7 @@ from virtio_mmr_sim import toolchain
 
 toolchain.skip_or_fail("verilator", "g++", "make")
 
+from system.devices import TRANSITIONAL  # noqa: E402
 from virtio_mmr_sim.native import fuzz  # noqa: E402
 from virtio_mmr_sim.native.model import NativeModel  # noqa: E402
 
@@ -34,11 +35,14 @@ SMALL = 300
 
 
 def device(kind: str, width: int) -> str:
+    if kind == "transitional":
+        return TRANSITIONAL.text.replace("[control]", f"[datapath]\nwidth = {width}\n[control]")
     text = "\n".join(line.strip() for line in DEVICES[kind].splitlines())
     return f'schema = 1\n[device]\nkind = "{kind}"\n{text}\n[datapath]\nwidth = {width}\nmax_payload = 256\n'
 
 
-@pytest.fixture(scope="module", params=[(kind, width) for kind in DEVICES for width in WIDTHS],
+@pytest.fixture(scope="module", params=[
+    *((kind, width) for kind in DEVICES for width in WIDTHS), ("transitional", 128)],
                 ids=lambda pair: f"{pair[0]}-{pair[1]}")
 def running(request):
     """A simulated device and what it was generated from; rounds begin with a reset, so one serves all seeds."""
