@@ -264,8 +264,10 @@ class Stimulus:
                 (Space.LEGACY, 0x12, 1, 7)]
 
     def _modern_life(self) -> list[tuple[Space, int, int, int]]:
-        """Reset, features in two words, FEATURES_OK, DRIVER_OK."""
+        """Reset, features in two words, perhaps one that is not offered, FEATURES_OK, DRIVER_OK."""
         features = self.config.modern_features & (self.rng.getrandbits(64) | 1 << TransportFeature.VERSION_1)
+        if self.chance(0.3):
+            features |= 1 << self.rng.randrange(64)
         words = [word for index in (0, 1) for word in (
             (Space.COMMON, 0x08, 4, index), (Space.COMMON, 0x0C, 4, features >> 32 * index & 0xFFFF_FFFF))]
         return [*((Space.COMMON, 0x14, 1, status) for status in (0, 1, 3)), *words,
