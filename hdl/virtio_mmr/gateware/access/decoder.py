@@ -36,7 +36,7 @@ class BarDecoder(wiring.Component):
     """
 
     def __init__(self, bars: Sequence[Bar], *, strict_64bit: bool = False):
-        self._bars = tuple(bars)
+        self._bars = tuple(sorted(bars, key=lambda bar: bar.index))
         self._strict_64bit = strict_64bit
         super().__init__({
             "kind": In(Kind),
