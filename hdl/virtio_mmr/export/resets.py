@@ -31,7 +31,8 @@ def _decided(config: DeviceConfig, view: str) -> int:
     """The part of the state *view* that the device file decides; 0 if it decides nothing."""
     page = config.control
     values = {
-        "device.features": config.features & 0xFFFF_FFFF,
+        "device.features": config.legacy_features,
+        "device.feature_word": config.modern_features & 0xFFFF_FFFF,
         "device.queues": len(config.queues),
         "queue.size": config.queues[0],
         "build.supported": sum(control.Supported),
