@@ -79,6 +79,8 @@ async def run(tb, packets, *, stall, idle):
     tb.host.target = state["bus"], state["device"]
     tb.host.captured = state["bus"] << 8 | state["device"] << 3
     for offset in range(0, 4096, 4):
+        if offset == model.space.window_data:
+            continue  # what a BAR shows, and reading it may change that
         found = (await tb.host.config_request(offset)).data
         expected = int.from_bytes(state["configuration"][offset : offset + 4], "little")
         assert found == expected, f"register {offset:#x} reads {found:#x}, the model {expected:#x}"
