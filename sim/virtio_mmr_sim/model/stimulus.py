@@ -116,6 +116,8 @@ class Stimulus:
         self._weights = [weight for weight, _, _ in self._kinds]
         #: Writes that a driver or hypervisor is about to make, the last one first.
         self._intended: list[tuple[Space, int, int, int]] = []
+        #: Accesses to the window in configuration space, the last one first: place in its capability, and a value.
+        self._aimed: list[tuple[int, int | None]] = []
 
     @staticmethod
     def _is_writable(register: Register) -> bool:
@@ -387,19 +389,22 @@ class Stimulus:
         return self._config(place[0], self.rng.getrandbits(2) << (place[1] - 1), 0xC)
 
     def window(self) -> Tlp:
-        """A setting of the access window, sensible or not, or an access through it."""
+        """The next step of a course: settings of the access window, sensible or not, then accesses through it."""
         data = self.model.space.window_data
         assert data is not None
-        if self.chance(0.4):
-            value = self.value(Space.COMMON, 4 * self.rng.randrange(16)) if self.chance(0.5) else None
-            return self._config(data, value, self.rng.choice((0xF, 0xF, 3, 1, self.rng.randrange(16))))
-        bar, region, offset = self.place()
-        length = self.rng.choice((1, 2, 4, 4))
-        nonsense = self.rng.choice(((4, 256), (8, 1 << 32), (12, 8)))
-        at, value = self.rng.choice((
-            (4, bar.index), (8, region.offset + offset & ~(length - 1)), (12, length),
-            (8, region.offset + (offset & ~3)), (12, length), (nonsense[0], self.rng.randrange(nonsense[1]))))
-        return self._config(data - 16 + at, value, 0xF)
+        if not self._aimed:
+            bar, region, offset = self.place()
+            length = self.rng.choice((1, 2, 4))
+            settings = [[4, bar.index], [8, region.offset + offset & ~(length - 1)], [12, length]]
+            if self.chance(0.2):
+                self.rng.choice(settings)[1] = self.rng.choice((self.rng.randrange(16), self.rng.getrandbits(31)))
+            self.rng.shuffle(settings)
+            value = self.value(region.space, offset & ~3)
+            accesses = [(16, self.rng.choice((None, value, value >> 8 * (offset % 4)))) for _ in range(3)]
+            self._aimed = [*accesses, *((at, setting) for at, setting in settings)]
+        at, written = self._aimed.pop()
+        enables = self.rng.choice((0xF, 0xF, 3, 1, self.rng.randrange(16))) if at == 16 else 0xF
+        return self._config(data - 16 + at, written, enables)
 
     def bar_move(self) -> Tlp:
         """Give a BAR another address, sometimes that of another BAR, or ask for its size."""
