@@ -211,9 +211,7 @@ FAULTS = (
         Fault(
             "state/modern.py", "asked = self._row.queue_resetting & ~self._row.tell_queue",
             "asked = self._row.queue_resetting",
-            "a queue reset ends before the back end has heard of it", (
-                proof("modern", "the_life_of_a_queue"), block(
-                    "state_modern", "any_accesses_and_events_do_what_the_model_does"))),
+            "a queue reset ends before the back end has heard of it", (proof("modern", "the_life_of_a_queue"),)),
         Fault(
             "state/modern.py", "with m.If(state.queue_exists & ~self._enabled & ~self._resetting):",
             "with m.If(state.queue_exists & ~self._resetting):",
@@ -227,8 +225,8 @@ FAULTS = (
         Fault(
             "state/modern_queues.py", "clears = strobes.any() & ~self.addressed", "clears = C(0)",
             "addresses of before a reset come back with the first new one",
-            (TRAFFIC, block("state_modern_queues", "a_row_that_does_not_count_reads_zero_and_is_zero_but_for_the"
-                            "_first_write"))),
+            (block(
+                "state_modern_queues", "a_row_that_does_not_count_reads_zero_and_is_zero_but_for_the_first_write"),)),
         Fault(
             "state/modern_queues.py", "Mux(self.addressed, area_read.data.as_value(), 0)",
             "area_read.data.as_value()",
@@ -242,9 +240,6 @@ FAULTS = (
         Fault(
             "endpoint.py", "state.through_common.eq(router.window_common.access.valid)", "state.through_common.eq(0)",
             "FEATURES_OK is never refused", (TRAFFIC, bench("modern", "features_that_cannot_be_are_not_agreed_to"))),
-        Fault(
-            "endpoint.py", "Mux(state.takes_data, notify_window.data, 0)", "notify_window.data",
-            "notification data go along without having been negotiated", (TRAFFIC,)),
         Fault(
             "access/detour.py", "onward.strobe.eq(Mux(taken, enabled << low, access.strobe))",
             "onward.strobe.eq(Mux(taken, enabled, access.strobe))",
