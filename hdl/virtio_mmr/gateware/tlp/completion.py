@@ -35,8 +35,9 @@ class CompletionBuilder(wiring.Component):
     The header is written together with the first dword, each further dword onto its own lane. A completion is
     offered when its last dword has been written, so its beats follow without a gap. The RAM's output is the
     packet's beat: latency from the last reply to the first beat is two clocks, three behind a long completion.
-    Order is the order of the replies. A dword behind the first is written a clock late, so that the lanes of the
-    header wait for no window; therefore the clock after a long completion's last reply brings no other's first.
+    Order is the order of the replies. Dwords are written a clock late, from a register, because a window's answer
+    comes late in its clock; a single one passes the RAM by. On the lanes of the header a dword and another's header
+    must not meet; therefore the clock after a long completion's last reply brings no other's first.
 
     Members
     -------
@@ -106,16 +107,17 @@ class CompletionBuilder(wiring.Component):
         lane = Signal(range(lanes))
         here = Mux(self.first, _HEADER, lane)
         row, after, committed = Signal(range(ROWS)), Signal(range(ROWS)), Signal(range(ROWS))
-        late, late_last, late_row = Signal(), Signal(), Signal.like(row)
+        late, late_first, late_last, late_row = Signal(), Signal(), Signal(), Signal.like(row)
         late_lane, late_reply = Signal.like(lane), Signal(32)
+        late_behind = late & ~late_first
         m.d.comb += after.eq(following(row))
         m.d.sync += [
-            late.eq(self.reply_valid & ~self.first),
+            late.eq(self.reply_valid),
+            late_first.eq(self.first),
             late_last.eq(self.last),
             late_row.eq(row),
-            late_lane.eq(lane),
-            # Zero unless it counts, as the header is: so joining them is an OR.
-            late_reply.eq(Mux(self.reply_valid & ~self.first, self.reply, 0)),
+            late_lane.eq(here),
+            late_reply.eq(self.reply),
         ]
         with m.If(self.reply_valid):
             m.d.sync += lane.eq(Mux(self.first, (_HEADER + 1) % lanes, following(lane)))
@@ -123,7 +125,7 @@ class CompletionBuilder(wiring.Component):
                 m.d.sync += row.eq(after)
         with m.If(begins & self.last):
             m.d.sync += committed.eq(after)
-        with m.If(late & late_last):
+        with m.If(late_behind & late_last):
             m.d.sync += committed.eq(row)
 
         # --- Rows that are read -------------------------------------------------------------------------
@@ -138,14 +140,14 @@ class CompletionBuilder(wiring.Component):
         # The writer keeps out of the quarter of the ring in front of the reader.
         m.d.comb += self.room.eq(following(row[-2:]) != out[-2:])
 
-        def lane_store(number: int, address, value, enables):
+        def lane_store(number: int, addresses, value, enables):
             """A store of ROWS x *halves* words, *halves* of which are written at once."""
             store = memory.Memory(shape=value[0].shape(), depth=ROWS * halves, init=[], attrs=in_block_ram)
             m.submodules[f"lane_{number}"] = store
             for half in range(halves):
                 port = store.write_port()
                 m.d.comb += [
-                    port.addr.eq(Cat(C(half, halves - 1), address)),
+                    port.addr.eq(Cat(C(half, halves - 1), addresses[half])),
                     port.data.eq(value[half]),
                     port.en.eq(enables[half]),
                 ]
@@ -156,15 +158,18 @@ class CompletionBuilder(wiring.Component):
         words = []
         for number in range(beat_lanes):
             places = range(number, lanes, beat_lanes)
-            if number < _HEADER:
-                words.append(lane_store(
-                    number, Mux(late, late_row, row),
-                    [late_reply | (first_words[i] if i < _HEADER else Mux(begins, self.reply, 0)) for i in places],
-                    [(begins & (i <= _HEADER)) | (late & (late_lane == i)) for i in places]))
-            else:
-                words.append(lane_store(
-                    number, row, [self.reply],
-                    [self.reply_valid & Mux(self.first, number == _HEADER, lane == number)]))
+            words.append(lane_store(
+                number,
+                [Mux(late_behind, late_row, row) if i < _HEADER else late_row for i in places],
+                [Mux(late_behind, late_reply, 0) | first_words[i] if i < _HEADER else late_reply for i in places],
+                [begins | (late_behind & (late_lane == i)) if i < _HEADER else late & (late_lane == i)
+                 for i in places]))
+        if halves == 1:
+            # A completion of one dword is read while that is being written.
+            passes, passed = Signal(), Signal(32)
+            with m.If(fetch):
+                m.d.sync += [passes.eq(late & late_first & (out == late_row)), passed.eq(late_reply)]
+            words[_HEADER] = Mux(passes, passed, words[_HEADER])
 
         # A row's first dword brings the marks of its beats, because it knows how many are to come.
         def more_than(count: int):
@@ -182,7 +187,7 @@ class CompletionBuilder(wiring.Component):
                 mark.empty.eq(~more_than(start)),
             ]
         mark = layout(lane_store(
-            beat_lanes, row, [mark.as_value() for mark in marks],
+            beat_lanes, [row] * halves, [mark.as_value() for mark in marks],
             [self.reply_valid & (self.first | (lane == 0))] * halves))
         m.d.comb += [
             beats.valid.eq(offered & ~mark.empty if halves > 1 else offered),
