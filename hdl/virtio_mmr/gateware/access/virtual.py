@@ -1,0 +1,94 @@
+"""Finds the virtual function that an address belongs to.
+
+Specification: SR-IOV 1.1, 2.1.1.1 (base addresses of virtual functions) and 3.3.14. Virtual function n stands
+(n - 1) strides above the base address, and a stride is a BAR's size or a system page, whichever is more.
+"""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from virtio_mmr.config.device import Bar, BarKind
+from virtio_mmr.spec.sriov import MOST_VIRTUAL_FUNCTIONS, SUPPORTED_PAGE_SIZES
+
+#: Bits of the offset inside a stride, in dwords: the largest page has 4 MiB.
+OFFSET_BITS = 20
+
+
+class VirtualDecoder(wiring.Component):
+    """Subtracts every base address, a clock later cuts the differences into function and offset.
+
+    The base address of a BAR is aligned to one stride and not to all of them, so this is no comparison of bits. If
+    several BARs claim an address, the lowest number wins.
+
+    Latency: one clock, from the address to everything; the other inputs are looked at in the second clock.
+
+    Parameters
+    ----------
+    bars
+        The BARs of a virtual function.
+
+    Members
+    -------
+    address : In(62)
+        Dword address of a memory request.
+    base : In(64).array(6)
+        Base addresses in the SR-IOV capability; a 64-bit one stands at its lower number. Bits below a stride are zero.
+    page_size : In(11)
+        System Page Size: one bit of those that are supported.
+    memory_enabled : In(1)
+        VF MSE, and power state D0.
+    present : In(8)
+        Functions that exist, from number 1 on.
+    claimed : Out(1)
+    function : Out(8), bar : Out(3)
+        Of the claiming BAR; of no meaning without one.
+    offset : Out(20)
+        Dwords from the start of the function's stride. What is behind the BAR's own size is nobody's.
+    """
+
+    def __init__(self, bars: Sequence[Bar]):
+        self._bars = sorted(bars, key=lambda bar: bar.index)
+        super().__init__({
+            "address": In(62),
+            "base": In(64).array(6),
+            "page_size": In(11),
+            "memory_enabled": In(1),
+            "present": In(range(MOST_VIRTUAL_FUNCTIONS + 1)),
+            "claimed": Out(1),
+            "function": Out(8),
+            "bar": Out(3),
+            "offset": Out(OFFSET_BITS),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        pages = [bit for bit in range(len(self.page_size)) if SUPPORTED_PAGE_SIZES >> bit & 1]
+        for bar in reversed(self._bars):
+            size_bits = (bar.decoded_size - 1).bit_length()
+            wide = 64 if bar.kind is BarKind.MEMORY64 else 32
+            # No base address has bits below its size. A carry out of the top means that the address lies below.
+            above = Cat(0, 0, self.address)[size_bits:]
+            difference = Signal(64 - size_bits + 1, name=f"difference_{bar.index}")
+            within = Signal(size_bits - 2, name=f"within_{bar.index}")
+            m.d.sync += [
+                difference.eq(above - self.base[bar.index][size_bits:wide]),
+                within.eq(self.address[:size_bits - 2]),
+            ]
+            index = Signal.like(difference, name=f"index_{bar.index}")
+            offset = Signal(OFFSET_BITS, name=f"offset_{bar.index}")
+            for page in pages:
+                # The difference counts the BAR's sizes; the rest of a larger page is in its lowest bits.
+                more = max(12 + page - size_bits, 0)
+                with m.If(self.page_size[page]):
+                    m.d.comb += [index.eq(difference >> more), offset.eq(Cat(within, difference[:more]))]
+            with m.If(self.memory_enabled & (index < self.present)):
+                m.d.comb += [
+                    self.claimed.eq(1),
+                    self.function.eq(index[:8] + 1),
+                    self.bar.eq(bar.index),
+                    self.offset.eq(offset),
+                ]
+        return m
