@@ -108,10 +108,9 @@ class RawReceiver(wiring.Component):
 class RawTransmitter(wiring.Component):
     """Puts header and payload back into one row of dwords, behind a register.
 
-    Only three-dword headers are sent with payload in their first beat, and that beat carries as many
-    dwords as fit behind the header (1 at 64 and 128 bits, *width* / 32 - 3 above): so no dword changes
-    its lane. Latency: one clock to the first beat. Once a packet has begun, beats follow as fast as
-    ``beats`` offers them.
+    A first beat carries as many payload dwords as fit behind its header, in the half of it that holds the last
+    header dword at 64 bits: so no dword behind the first beat changes its lane. Latency: one clock to the first
+    beat. Once a packet has begun, beats follow as fast as ``beats`` offers them.
 
     Members
     -------
@@ -133,7 +132,8 @@ class RawTransmitter(wiring.Component):
         free = Signal()
         m.d.comb += free.eq(~raw.valid | raw.ready)
 
-        header = beats.p.header[:96]
+        header = beats.p.header
+        long_header = header[29]
         keep = Signal(lanes)
         word = Signal(self._width)
         last = Signal()
@@ -143,8 +143,8 @@ class RawTransmitter(wiring.Component):
             with m.If(beats.p.first & ~half):
                 m.d.comb += [word.eq(header[:64]), keep.eq(0b11), last.eq(0), take.eq(0)]
             with m.Elif(beats.p.first):
-                m.d.comb += [word.eq(Cat(header[64:], beats.p.data[:32])),
-                             keep.eq(Cat(1, beats.p.dwords != 0)), last.eq(beats.p.last), take.eq(1)]
+                m.d.comb += [word.eq(Cat(header[64:96], Mux(long_header, header[96:], beats.p.data[:32]))),
+                             keep.eq(Cat(1, long_header | (beats.p.dwords != 0))), last.eq(beats.p.last), take.eq(1)]
             with m.Else():
                 m.d.comb += [word.eq(beats.p.data), keep.eq(Cat(1, beats.p.dwords[1])), last.eq(beats.p.last),
                              take.eq(1)]
@@ -155,7 +155,10 @@ class RawTransmitter(wiring.Component):
             m.d.comb += [last.eq(beats.p.last), take.eq(1),
                          keep.eq(Cat(filled > i for i in range(lanes)))]
             with m.If(beats.p.first):
-                m.d.comb += [word.eq(Cat(header, beats.p.data)), filled.eq(beats.p.dwords + 3)]
+                m.d.comb += [
+                    word.eq(Mux(long_header, Cat(header, beats.p.data), Cat(header[:96], beats.p.data))),
+                    filled.eq(beats.p.dwords + 3 + long_header),
+                ]
             with m.Else():
                 m.d.comb += [word.eq(beats.p.data), filled.eq(beats.p.dwords)]
 
