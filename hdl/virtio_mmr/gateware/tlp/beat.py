@@ -95,3 +95,12 @@ def raw_beat(width: int) -> data.StructLayout:
         "keep": unsigned(width // 32),
         "last": unsigned(1),
     })
+
+
+#: Bits of a ticket: a place among the completions on their way out, so that a write can keep its own.
+TICKET = 7
+
+
+def completion_beat(width: int) -> data.StructLayout:
+    """One clock's worth of an inbound completion; ``malformed`` counts on its last beat."""
+    return data.StructLayout({"beat": tlp_beat(width), "malformed": unsigned(1)})

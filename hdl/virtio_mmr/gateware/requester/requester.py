@@ -1,0 +1,106 @@
+"""The requester: DMA of the back end becomes packets, and completions become data.
+
+Specification: PCI Express Base 5.0, 2.2 to 2.4 and 2.8.
+"""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from virtio_mmr.gateware.backend import DmaRead, DmaWrite, DmaWriteDone, dma_read_data, dma_write_data
+from virtio_mmr.gateware.tlp.beat import TICKET, completion_beat, tlp_beat
+
+from .gate import Gate
+from .reads import ReadEngine
+from .writer import WriteBuilder
+
+
+class Requester(wiring.Component):
+    """Every request ends once and says how, whatever the host does.
+
+    A read never leaves before a write whose data was handed in, to its last beat, before the read was; that
+    write may be any function's.
+
+    Parameters
+    ----------
+    width
+    reads
+        Reads in flight, 32 to 256; 32 without Extended Tag.
+    largest
+        Bytes of the largest packet, either way: a power of two from 128 to 4096.
+    timeout
+        Clock cycles that the host has for a read.
+    space
+        Completion headers and 16-byte units of their data that the receiver has room for, or None for any number.
+
+    Members
+    -------
+    dma_read, dma_write, dma_write_data : In(stream)
+    dma_read_data, dma_write_done : Out(stream)
+    read_gate, write_gate : Out(Gate())
+    max_payload_size, max_read_request_size : In(3)
+    extended_tag, read_completion_boundary : In(1)
+    completions : In(stream.Signature(completion_beat(width), always_ready=True))
+        Taken whatever the back end does.
+    unexpected, poisoned : Out(1)
+        A completion belonged to no read; data of one that did are poisoned.
+    now : In(TICKET), ticket : Out(TICKET)
+        Ticket of a write that is queued in this clock; that of the packet on offer at `writes`.
+    writes, reads : Out(stream.Signature(tlp_beat(width)))
+    """
+
+    def __init__(self, width: int, *, reads: int = 64, largest: int = 512, timeout: int = 1 << 21,
+                 space: tuple[int, int] | None = None):
+        self._width, self._reads, self._largest, self._timeout, self._space = width, reads, largest, timeout, space
+        super().__init__({
+            "dma_read": In(stream.Signature(DmaRead)),
+            "dma_read_data": Out(stream.Signature(dma_read_data(width))),
+            "dma_write": In(stream.Signature(DmaWrite)),
+            "dma_write_data": In(stream.Signature(dma_write_data(width))),
+            "dma_write_done": Out(stream.Signature(DmaWriteDone)),
+            "read_gate": Out(Gate()),
+            "write_gate": Out(Gate()),
+            "max_payload_size": In(3),
+            "max_read_request_size": In(3),
+            "extended_tag": In(1),
+            "read_completion_boundary": In(1),
+            "completions": In(stream.Signature(completion_beat(width), always_ready=True)),
+            "unexpected": Out(1),
+            "poisoned": Out(1),
+            "now": In(TICKET),
+            "ticket": Out(TICKET),
+            "writes": Out(stream.Signature(tlp_beat(width))),
+            "reads": Out(stream.Signature(tlp_beat(width))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.read = read = ReadEngine(
+            self._width, tags=self._reads, slot=self._largest, timeout=self._timeout, space=self._space)
+        m.submodules.write = write = WriteBuilder(self._width, self._largest)
+        for mine, its in (
+            (self.dma_read, read.request), (self.dma_read_data, read.answer), (self.read_gate, read.gate),
+            (self.completions, read.completions), (self.reads, read.packets), (self.dma_write, write.write),
+            (self.dma_write_data, write.data), (self.dma_write_done, write.done), (self.write_gate, write.gate),
+            (self.writes, write.packets),
+        ):
+            wiring.connect(m, wiring.flipped(mine), its)
+        m.d.comb += [
+            read.size.eq(self.max_read_request_size),
+            read.extended_tag.eq(self.extended_tag),
+            read.boundary.eq(self.read_completion_boundary),
+            write.size.eq(self.max_payload_size),
+            write.now.eq(self.now),
+            self.ticket.eq(write.ticket),
+            self.unexpected.eq(read.unexpected),
+            self.poisoned.eq(read.poisoned),
+        ]
+        # Writes that have been handed in and have not left; of these, those that stand before the newest read.
+        waiting, ahead, after = Signal(4), Signal(4), Signal(4)
+        m.d.comb += [after.eq(waiting + write.taken - write.left), read.may_leave.eq(ahead == 0)]
+        m.d.sync += waiting.eq(after)
+        with m.If(self.dma_read.valid & self.dma_read.ready):
+            m.d.sync += ahead.eq(after)
+        with m.Else():
+            m.d.sync += ahead.eq(Mux(write.left & (ahead != 0), ahead - 1, ahead))
+        return m
