@@ -54,6 +54,9 @@ test-lint: venv
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
+# Tests that run in Python alone share the cores; those that build simulators or call solvers do so by themselves.
+test-unit test-block: PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
+
 test-unit: venv tools
 	$(call pytest,unit property mutation)
 
