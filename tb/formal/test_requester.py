@@ -46,7 +46,7 @@ def test_tags():
 
 @proof("pieces follow each other without a gap or an overlap from the first byte to the last, none crosses a multiple "
        "of the largest packet, and the byte enables are those of the piece", block="Cutter", mode=Mode.BOUNDED,
-       depth=11, cover=12)
+       depth=11, cover=12, full=True)
 def test_cutter():
     h = Harness()
     dut = h.add(Cutter(4, 512), driven={"size"})
@@ -213,7 +213,8 @@ def test_reader():
 
 
 @proof("packets of writes stay until they are taken and leave without a gap; every write is reported once, or not",
-       block="WriteBuilder", mode=Mode.BOUNDED, depth=16, cover=16, engine=Engine.BOOLECTOR)
+       block="WriteBuilder", mode=Mode.BOUNDED, depth=16, cover=16, engine=Engine.BOOLECTOR,
+       full=True)
 def test_writer():
     h = Harness()
     dut = h.add(WriteBuilder(64, 128), driven={"size"})
