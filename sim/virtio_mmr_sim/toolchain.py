@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,12 +262,12 @@ def skip_or_fail(*names: str) -> tuple[Tool, ...]:
 
 
 def _link(name: str, target: Path) -> None:
-    """Make ``<folder>/bin/<name>`` lead to *target*, also when several processes do it at once."""
+    """Make ``<folder>/bin/<name>`` lead to *target*, also when several threads and processes do it at once."""
     place = folder() / "bin" / name
     if place.is_symlink() and Path(os.readlink(place)) == target:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    fresh = place.with_name(f".{name}.{os.getpid()}")
+    fresh = place.with_name(f".{name}.{os.getpid()}.{threading.get_ident()}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
     fresh.replace(place)
