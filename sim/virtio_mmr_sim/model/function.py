@@ -295,9 +295,18 @@ class FunctionModel:
         else:
             queue.start_over()
 
-    def write_vector(self, value: int) -> int:
+    def _known_vector(self, value: int) -> int:
         """What a vector register stores when *value* is written."""
         return value if value < self.config.msix_vectors else NO_VECTOR
+
+    def write_config_vector(self, written: int, enabled: int) -> None:
+        """The driver writes the bits *enabled* of the vector for configuration changes."""
+        self.driver.config_vector = self._known_vector(self.driver.config_vector & ~enabled | written)
+
+    def write_queue_vector(self, written: int, enabled: int) -> None:
+        """The same for the selected queue."""
+        if self.selected is not None:
+            self.selected.vector = self._known_vector(self.selected.vector & ~enabled | written)
 
     def notify(self, index: int, extra: int = 0) -> None:
         """The driver says that queue *index* has new buffers; *extra* says where it will go on."""

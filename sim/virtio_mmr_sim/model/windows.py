@@ -130,8 +130,8 @@ class LegacyWindow(RegisterWindow):
             "queue_select": self._write_select,
             "queue_notify": self._write_notify,
             "device_status": lambda written, enabled: function.write_status(written),
-            "config_vector": self._write_config_vector,
-            "queue_vector": self._write_queue_vector,
+            "config_vector": self._function.write_config_vector,
+            "queue_vector": self._function.write_queue_vector,
         })
 
     def _present(self, register: Register) -> bool:
@@ -154,15 +154,6 @@ class LegacyWindow(RegisterWindow):
         """Acts if the low byte is written; a high byte that is not written counts as zero."""
         if enabled & 0xFF:
             self._function.notify(written)
-
-    def _write_config_vector(self, written: int, enabled: int) -> None:
-        driver = self._function.driver
-        driver.config_vector = self._function.write_vector(driver.config_vector & ~enabled | written)
-
-    def _write_queue_vector(self, written: int, enabled: int) -> None:
-        queue = self._function.selected
-        if queue is not None:
-            queue.vector = self._function.write_vector(queue.vector & ~enabled | written)
 
     @property
     def _config_offset(self) -> int:
@@ -263,11 +254,11 @@ class CommonWindow(RegisterWindow):
             "device_feature_select": self._storing("device_feature_select"),
             "driver_feature_select": self._storing("driver_feature_select"),
             "driver_feature": self._write_feature,
-            "config_msix_vector": self._write_config_vector,
+            "config_msix_vector": self._function.write_config_vector,
             "device_status": lambda written, enabled: function.write_modern_status(written),
             "queue_select": self._storing("queue_select"),
             "queue_size": lambda written, enabled: function.write_size(self._of_queue("size") & ~enabled | written),
-            "queue_msix_vector": self._write_queue_vector,
+            "queue_msix_vector": self._function.write_queue_vector,
             "queue_enable": lambda written, enabled: function.enable_queue() if written == 1 else None,
             "queue_desc": self._placing("descriptors"),
             "queue_driver": self._placing("available"),
@@ -315,15 +306,6 @@ class CommonWindow(RegisterWindow):
 
     def _write_feature(self, written: int, enabled: int) -> None:
         self._function.write_feature_word(self._accepted_word() & ~enabled | written, written)
-
-    def _write_config_vector(self, written: int, enabled: int) -> None:
-        driver = self._function.driver
-        driver.config_vector = self._function.write_vector(driver.config_vector & ~enabled | written)
-
-    def _write_queue_vector(self, written: int, enabled: int) -> None:
-        queue = self._function.selected
-        if queue is not None:
-            queue.vector = self._function.write_vector(queue.vector & ~enabled | written)
 
 
 class NotifyWindow:
