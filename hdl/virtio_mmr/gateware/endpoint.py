@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.config import DeviceConfig
+from virtio_mmr.config import ConfigError, DeviceConfig
 from virtio_mmr.config import device as build
 from virtio_mmr.layout import place
 from virtio_mmr.spec import control as control_page
@@ -93,9 +93,17 @@ class Endpoint(wiring.Component):
     error_correctable, error_nonfatal, error_fatal : Out(1)
     backend streams
         See `backend_streams`.
+
+    Raises
+    ------
+    ConfigError
+        If the device has virtual functions, which the gateware does not build yet.
     """
 
     def __init__(self, config: DeviceConfig):
+        if config.vf is not None:
+            raise ConfigError("vf", None, "virtual functions have no gateware yet",
+                              "remove the section; check and inspect show what it describes")
         self._config = config
         width = config.datapath.width
         super().__init__({

@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Module, Shape
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.config import ConfigError, DeviceConfig
+from virtio_mmr.config import DeviceConfig
 
 from . import backend
 from .endpoint import _COUNTERS, _ERRORS, Endpoint, backend_streams
@@ -169,11 +169,8 @@ def generate(config: DeviceConfig) -> Generated:
     Raises
     ------
     ConfigError
-        If the device has virtual functions, which the gateware does not build yet.
+        If the gateware does not build such a device; see `Endpoint`.
     """
-    if config.vf is not None:
-        raise ConfigError("vf", None, "virtual functions have no gateware yet", "remove the section; check and inspect "
-                          "show what it describes")
     shell = VerilogShell(config)
     text = verilog.convert(shell, name=MODULE, emit_src=False, strip_internal_attrs=True)
     return Generated(verilog=text, interface=describe(shell, config))
