@@ -68,16 +68,16 @@ TABLE = (
         name="config_beyond_the_end", applies="accesses that reach beyond the device configuration that QEMU has",
         qemu="reads ones", ours="reads zero beyond the end", reason="no driver looks there"),
     Difference(
-        name="mac_fixed_by_version_1", applies="net: writes of the MAC address with VERSION_1 accepted",
+        name="mac_fixed_by_version_1", applies="writes of the MAC address with VERSION_1 accepted",
         qemu="ignores them", ours="takes them", reason="a modern driver uses the control queue; the bytes are one "
         "with those of the legacy window", after="QEMU's bytes are written to ours", kind="net"),
     Difference(
-        name="mac_comes_back", applies="net: resets after the driver has written the MAC address",
+        name="mac_comes_back", applies="resets after the driver has written the MAC address",
         qemu="brings the first address back", ours="keeps what the driver wrote until a function level reset",
         reason="virtio is silent; a reset ends the driver's session, not the card's address",
         after="QEMU's bytes are written to ours", kind="net"),
     Difference(
-        name="cache_mode_is_qemus", applies="blk: writes of the cache mode, of the status, and resets",
+        name="cache_mode_is_qemus", applies="writes of the cache mode, of the status, and resets",
         qemu="keeps one bit, which follows the accepted features", ours="stores the byte for the back end to judge",
         reason="the back end hears of both and may update the configuration", after="QEMU's byte is written to ours",
         kind="blk"),

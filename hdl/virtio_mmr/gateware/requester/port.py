@@ -1,4 +1,4 @@
-"""The requester port while no requester is built: every request of the back end ends as "blocked".
+"""The requester port of an endpoint without a requester: every request of the back end ends as "blocked".
 
 The streams are final, so that a back end can be written against them today.
 """
