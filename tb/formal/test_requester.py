@@ -6,7 +6,7 @@ from virtio_mmr.gateware.backend import DmaStatus
 from virtio_mmr.gateware.requester.cutter import Cutter
 from virtio_mmr.gateware.requester.matcher import CompletionMatcher
 from virtio_mmr.gateware.requester.owners import OwnerQueues
-from virtio_mmr.gateware.requester.reader import SlotReader
+from virtio_mmr.gateware.requester.slot_reader import SlotReader
 from virtio_mmr.gateware.requester.tags import TagPool
 from virtio_mmr.gateware.requester.writer import WriteBuilder
 from virtio_mmr_sim.formal import Engine, Harness, Mode, PacketContract, Side, StreamContract

@@ -20,7 +20,7 @@ from amaranth.lib.wiring import In, Out
 from virtio_mmr.config.device import Bar
 from virtio_mmr.spec.tlp import READ_COMPLETION_BOUNDARY
 
-from .compare import below
+from .carryless import below
 from .decoder import RegionDecoder
 from .interface import CONFIG, NOWHERE, Access, CompletionDescriptor, Kind, Place, Request, RequestContext
 from .queue import BlockQueue

@@ -13,7 +13,7 @@ from virtio_mmr.gateware.tlp.beat import MemoryHeader, tlp_beat
 from .age import STAMP
 from .cutter import piece
 from .gate import Gate
-from .rows import placement, progress
+from .read_state import placement, progress
 
 #: What travels with the pieces of a read.
 READ_EXTRA = data.StructLayout({

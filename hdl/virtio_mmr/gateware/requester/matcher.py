@@ -12,7 +12,7 @@ from virtio_mmr.gateware.tlp.beat import CompletionHeader, completion_beat
 from virtio_mmr.spec.tlp import CompletionStatus, TlpType
 
 from .lanes import rotated
-from .rows import progress
+from .read_state import progress
 
 
 class CompletionMatcher(wiring.Component):

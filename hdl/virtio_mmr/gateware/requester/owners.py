@@ -5,7 +5,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .age import STAMP, Expired
-from .rows import ended, placement, progress
+from .read_state import ended, placement, progress
 
 OWNERS = 8
 

@@ -8,13 +8,13 @@ from virtio_mmr.gateware.backend import DmaRead, DmaStatus, dma_read_data
 from virtio_mmr.gateware.tlp.beat import completion_beat, tlp_beat
 
 from .age import Age
+from .completion_space import CompletionSpace
 from .cutter import Cutter
 from .gate import Gate
 from .issuer import READ_EXTRA, ReadIssuer
 from .matcher import CompletionMatcher
 from .owners import OwnerQueues
-from .reader import SlotReader
-from .space import CompletionSpace
+from .slot_reader import SlotReader
 from .tags import TagPool
 
 

@@ -11,7 +11,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.compare import below
+from virtio_mmr.gateware.access.carryless import below
 from virtio_mmr.gateware.backend import ResetCause
 from virtio_mmr.spec import control, legacy
 

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.compare import below
+from virtio_mmr.gateware.access.carryless import below
 from virtio_mmr.spec import legacy
 
 from .merge import merged

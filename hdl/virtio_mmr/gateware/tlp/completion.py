@@ -7,7 +7,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.compare import below, following
+from virtio_mmr.gateware.access.carryless import below, following
 from virtio_mmr.gateware.access.interface import CompletionDescriptor, RequestContext
 from virtio_mmr.spec.tlp import CompletionStatus, TlpType
 

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.compare import below, following
+from virtio_mmr.gateware.access.carryless import below, following
 from virtio_mmr.gateware.access.interface import Kind, Place, Request
 from virtio_mmr.spec.tlp import MESSAGE_VENDOR_1, MESSAGES_ACCEPTED, TlpType
 

@@ -8,7 +8,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.compare import below
+from virtio_mmr.gateware.access.carryless import below
 from virtio_mmr.gateware.access.interface import AccessPort
 from virtio_mmr.gateware.backend import ConfigUpdate, ConfigWrite
 from virtio_mmr.spec.device_types import DeviceType, Owner

@@ -7,7 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from virtio_mmr.gateware.access.compare import below
+from virtio_mmr.gateware.access.carryless import below
 from virtio_mmr.gateware.access.interface import AccessPort
 from virtio_mmr.spec.msix import ENTRY, ENTRY_SIZE
 

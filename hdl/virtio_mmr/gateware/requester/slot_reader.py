@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from virtio_mmr.gateware.backend import DmaStatus, dma_read_data
 
 from .owners import OWNERS
-from .rows import ended
+from .read_state import ended
 
 
 def _row(width: int) -> data.StructLayout:

@@ -1,9 +1,9 @@
-"""`below` is the comparison that it replaces, for every value and every limit."""
+"""Each function is the operator that it replaces, for every value."""
 
 import pytest
 from amaranth.hdl import Module, Signal
 from block.simulation import simulate
-from virtio_mmr.gateware.access.compare import below
+from virtio_mmr.gateware.access.carryless import below, following
 
 
 @pytest.mark.parametrize("bits", [1, 3, 5])
@@ -41,3 +41,19 @@ def test_limits_at_powers_of_two_of_a_wide_value():
 
     simulate(m, sweep)
     assert found == [[number < limit for limit in limits] for number in values]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 7])
+def test_the_following_value_wraps(bits):
+    m = Module()
+    value, answer = Signal(bits), Signal(bits + 1)
+    m.d.comb += answer.eq(following(value))
+    found = []
+
+    async def sweep(ctx):
+        for number in range(1 << bits):
+            ctx.set(value, number)
+            found.append(ctx.get(answer))
+
+    simulate(m, sweep)
+    assert found == [(number + 1) % (1 << bits) for number in range(1 << bits)]
