@@ -54,8 +54,8 @@ test-lint: venv
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-# Tests that run in Python alone share the cores; those that build simulators or call solvers do so by themselves.
-test-unit test-block: PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
+# Tests of one process each share the cores; the benches and proofs run several processes by themselves.
+test-unit test-block test-differ: PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
 
 test-unit: venv tools
 	$(call pytest,unit property mutation)
