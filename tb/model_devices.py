@@ -6,7 +6,16 @@ from typing import Any
 from virtio_mmr.config.device import Bar, BarKind, Control, DeviceConfig, Identity, Region, Space
 from virtio_mmr.spec.device_types import BLOCK, CONSOLE, ENTROPY, NET, DeviceType
 from virtio_mmr_sim.model.endpoint import EndpointModel
-from virtio_mmr_sim.model.tlp import ConfigRequest, IoRequest, MemoryRequest, build, extent, to_bytes
+from virtio_mmr_sim.model.tlp import (
+    ConfigRequest,
+    IoRequest,
+    MemoryRequest,
+    Tlp,
+    build,
+    extent,
+    parse,
+    to_bytes,
+)
 
 #: Where the host puts BAR 0; the legacy window is at its start.
 BASE = 0xF000_0000
@@ -150,6 +159,10 @@ class Host:
     def epoch(self) -> int:
         return self.model.function.fence.epoch
 
-    def interrupt(self, config_change: bool = False) -> None:
+    def interrupt(self, config_change: bool = False, queue: int = 0) -> None:
         """An interrupt cause in the current epoch."""
-        self.model.interrupt_cause(0, self.epoch, 0, config_change)
+        self.model.interrupt_cause(0, self.epoch, queue, config_change)
+
+    def sent(self) -> list[Tlp]:
+        """What the device has sent of its own accord since the last call."""
+        return [parse(dwords) for dwords in self.model.take_sent()]

@@ -289,6 +289,7 @@ class Testbench:
             "TLPs not taken by the core": self.source.pending,
             "requests without completion": self.host.outstanding,
             "TLPs that came up unasked": len(self.host.unasked),
+            "MSI-X messages that nobody looked at": len(self.host.messages),
             **{f"words not taken from be_{name}": source.pending for name, source in self.into.items()},
             **{f"unread words on be_{name}": len(self.out[name].items) for name in MUST_BE_READ & self.out.keys()},
         }

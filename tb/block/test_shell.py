@@ -35,7 +35,7 @@ sys.stdout.write(generate(replace(entropy(), datapath=Datapath(width=64))).veril
 def ports_of(width):
     """(direction, width) by port name: clock, AXI streams, counters, pulses, back end."""
     count = {64: 4, 128: 5, 256: 6, 512: 7}[width]
-    ports = {"clk": ("input", 1), "rst": ("input", 1), "rx_np_ok": ("output", 1)}
+    ports = {"clk": ("input", 1), "rst": ("input", 1), "rx_np_ok": ("output", 1), "intx": ("output", 1)}
     for prefix, forward, back in (("s_axis_rx", "input", "output"), ("m_axis_tx", "output", "input")):
         ports |= {f"{prefix}_tdata": (forward, width), f"{prefix}_tkeep": (forward, width // 8),
                   f"{prefix}_tlast": (forward, 1), f"{prefix}_tvalid": (forward, 1), f"{prefix}_tready": (back, 1)}

@@ -69,8 +69,9 @@ class Slow:
         return {
             "memory_enabled": self.get("memory_enable") & awake, "io_enabled": self.get("io_enable") & awake,
             "bus_master": self.get("bus_master") & awake,
+            "interrupt_disable": self.get("interrupt_disable") | (not awake),
             **{name: self.get(name) for name in (
-                "interrupt_disable", "msix_enable", "max_payload_size", "max_read_request_size", "extended_tag",
+                "msix_enable", "max_payload_size", "max_read_request_size", "extended_tag",
                 "read_completion_boundary")},
             "msix_mask": self.get("function_mask"),
         }

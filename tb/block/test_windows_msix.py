@@ -1,26 +1,159 @@
-"""The MSI-X window shows the table's reset values and keeps nothing."""
+"""The MSI-X window over the table of vectors, compared with the golden model's table access by access."""
+
+import random
 
 import pytest
 from amaranth.hdl import Module
+from amaranth.lib import wiring
 from block.simulation import simulate
 from virtio_mmr.gateware.access.interface import Space
+from virtio_mmr.gateware.state.vectors import VectorTable
 from virtio_mmr.gateware.windows.msix import MsixWindow
+from virtio_mmr_sim.model.configuration import LANES
+from virtio_mmr_sim.model.vectors import VectorTable as Golden
 
 
-@pytest.mark.parametrize("vectors", [1, 3, 16, 17])
-def test_entries_are_masked_and_everything_else_is_zero(vectors):
-    m = Module()
-    m.submodules.dut = dut = MsixWindow(vectors)
+class Shown:
+    """The window with the table behind it; one operation a clock."""
 
-    async def sweep(ctx):
-        for write in (1, 0):
-            for offset in [*range(0, 0x200, 4), 0x800, 0x80C, 0x1000C, 0xFFFFC]:
-                ctx.set(dut.port.access.payload, {
-                    "space": Space.MSIX, "offset": offset, "write": write, "data": 0xFFFF_FFFF, "strobe": 0xF})
-                ctx.set(dut.port.access.valid, 1)
-                expected = int(offset < 16 * vectors and offset % 16 == 12)
-                assert (ctx.get(dut.port.reply.valid), ctx.get(dut.port.reply.p.data)) == (1, expected)
-                ctx.set(dut.port.access.valid, 0)
-                assert (ctx.get(dut.port.reply.valid), ctx.get(dut.port.reply.p.data)) == (0, 0)
+    def __init__(self, vectors, size, functions=1):
+        self.m = Module()
+        self.m.submodules.window = self.window = MsixWindow(vectors, size)
+        self.m.submodules.table = self.table = VectorTable(vectors, functions=functions)
+        self.half = size // 2
+        ours, its = self.table, self.window.table
+        self.vector = wiring.Signature({"vector": wiring.Out(11)}).create()
+        self.m.d.comb += [
+            ours.vector.eq(self.vector.vector), its.entry.eq(ours.entry), its.pending.eq(ours.pending),
+            ours.strobe.eq(its.strobe), ours.data.eq(its.data)]
+        with self.m.If(its.asked):
+            self.m.d.comb += ours.vector.eq(its.vector)
 
-    simulate(m, sweep)
+    async def access(self, ctx, offset, data=None, strobe=0xF):
+        """The whole dword that is shown in the clock of the access."""
+        port = self.window.port
+        ctx.set(port.access.payload, {
+            "space": Space.MSIX, "offset": offset, "write": data is not None, "data": data or 0, "strobe": strobe})
+        ctx.set(port.access.valid, 1)
+        shown = ctx.get(port.reply.p.data)
+        assert ctx.get(port.reply.valid)
+        await ctx.tick()
+        ctx.set(port.access.valid, 0)
+        assert (ctx.get(port.reply.valid), ctx.get(port.reply.p.data)) == (0, 0)
+        return shown
+
+    async def change(self, ctx, *names, vector=0):
+        """One clock with some of the table's inputs high."""
+        ctx.set(self.vector.vector, vector)
+        for name in names:
+            ctx.set(getattr(self.table, name), 1)
+        await ctx.tick()
+        for name in names:
+            ctx.set(getattr(self.table, name), 0)
+
+
+def expected(golden, half, offset):
+    """A dword of the window, by the model; 0 where there is nothing."""
+    return golden.read(offset) if offset < half else golden.pending(offset - half)
+
+
+@pytest.mark.parametrize(("vectors", "size"), [(1, 32), (3, 0x1000), (16, 0x200), (40, 0x1000)])
+def test_the_table_reads_as_it_was_written_byte_by_byte(vectors, size):
+    shown, golden, rng = Shown(vectors, size), Golden(vectors), random.Random(vectors)
+    places = [*range(0, 16 * vectors, 4), 16 * vectors, shown.half, shown.half + 4, shown.half + 8, size - 4]
+    places = sorted({place for place in places if place < size})
+
+    async def drive(ctx):
+        for _ in range(1000):
+            vector = rng.randrange(vectors)
+            match rng.choices(("access", "pend", "sent", "forget", "pend alone", "restore"), (40, 8, 4, 1, 1, 1))[0]:
+                case "pend":
+                    await shown.change(ctx, "pend", vector=vector)
+                    golden.pend(vector)
+                case "sent":
+                    await shown.change(ctx, "sent", vector=vector)
+                    golden.vectors[vector].pending = False
+                case "forget":
+                    await shown.change(ctx, "forget")
+                    golden.forget()
+                case "pend alone":
+                    await shown.change(ctx, "forget", "pend", vector=vector)
+                    golden.forget()
+                    golden.pend(vector)
+                case "restore":
+                    await shown.change(ctx, "restore")
+                    golden.reset()
+                case _:
+                    offset, strobe = rng.choice(places), rng.randrange(16)
+                    write = rng.random() < 0.5
+                    data = rng.getrandbits(32) if write else None
+                    assert await shown.access(ctx, offset, data, strobe) == expected(golden, shown.half, offset)
+                    if write and offset < shown.half:
+                        golden.write(offset, data, strobe)
+            if rng.random() < 0.01:
+                for offset in places:
+                    assert await shown.access(ctx, offset) == expected(golden, shown.half, offset)
+
+    simulate(shown.m, drive)
+
+
+def test_msx_01_after_a_reset_a_byte_that_is_written_leaves_no_old_ones_beside_it():
+    shown = Shown(3, 0x1000)
+
+    async def drive(ctx):
+        for offset in range(0, 48, 4):
+            await shown.access(ctx, offset, 0xFFFF_FFFE)
+        await shown.change(ctx, "restore")
+        await shown.access(ctx, 0x14, 0x1234_5678, 0b0010)
+        found = [await shown.access(ctx, offset) for offset in range(0, 48, 4)]
+        assert found == [0, 0, 0, 1, 0, 0x5600, 0, 1, 0, 0, 0, 1]
+
+    simulate(shown.m, drive)
+
+
+@pytest.mark.parametrize("vectors", [3, 40])
+def test_functions_keep_their_vectors_apart(vectors):
+    shown, rng = Shown(vectors, 0x1000, functions=5), random.Random(vectors)
+    goldens = [Golden(vectors) for _ in range(5)]
+
+    async def drive(ctx):
+        for _ in range(500):
+            function, vector = rng.randrange(5), rng.randrange(vectors)
+            golden = goldens[function]
+            ctx.set(shown.table.function, function)
+            what = rng.choices(("pend", "restore", "access"), (5, 1, 40))[0]
+            if what == "pend":
+                await shown.change(ctx, "pend", vector=vector)
+                golden.pend(vector)
+            elif what == "restore":
+                await shown.change(ctx, "restore")
+                golden.reset()
+            else:
+                offset, data = 4 * rng.randrange(4 * vectors), rng.getrandbits(32)
+                assert await shown.access(ctx, offset, data) == golden.read(offset)
+                golden.write(offset, data, 0xF)
+                assert await shown.access(ctx, 0x800) == golden.pending(0)
+
+    simulate(shown.m, drive)
+
+
+def test_ready_shows_what_is_pending_and_not_masked():
+    shown, golden, rng = Shown(40, 0x1000), Golden(40), random.Random(7)
+
+    async def drive(ctx):
+        for _ in range(500):
+            vector = rng.randrange(40)
+            if rng.random() < 0.5:
+                await shown.change(ctx, "pend", vector=vector)
+                golden.pend(vector)
+            else:
+                data, strobe = rng.getrandbits(32), rng.randrange(16)
+                await shown.access(ctx, 16 * vector + 12, data, strobe)
+                golden.write(16 * vector + 12, data & LANES[strobe], strobe)
+            for group in range(2):
+                ctx.set(shown.vector.vector, 32 * group)
+                wanted = sum((one.pending and not one.masked) << place
+                             for place, one in enumerate(golden.vectors[32 * group:32 * group + 32]))
+                assert ctx.get(shown.table.ready) == wanted
+
+    simulate(shown.m, drive)

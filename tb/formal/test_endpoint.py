@@ -69,7 +69,7 @@ def test_access_ports():
     device = config.loads(DEVICE)
     view, touch = view_layout(TABLES), touch_layout(TABLES)
     windows = {
-        "config": ConfigSpace(place(device)), "msix": MsixWindow(3),
+        "config": ConfigSpace(place(device)), "msix": MsixWindow(3, 0x1000),
         **{table.name: RegisterWindow(table, view, touch) for table in TABLES},
     }
     for name, window in windows.items():

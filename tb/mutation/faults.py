@@ -89,8 +89,8 @@ FAULTS = (
         "access/sequencer.py", "Mux(piece_last & ends, head.last_be, 0b1111)", "Mux(ends, head.last_be, 0b1111)",
         "byte enables of the last dword reach those before it", (proof("sequencer", "walks"),)),
     Fault(
-        "state/function.py", "with m.If(touch.function_isr.read[0]):",
-        "with m.If(touch.function_isr.read[0] | touch.function_status.read[0]):",
+        "state/function.py", "Mux(touch.function_isr.read[0], 0, row.isr)",
+        "Mux(touch.function_isr.read[0] | touch.function_status.read[0], 0, row.isr)",
         "reading the status byte clears the ISR (LEG-16)", (proof("state", "interrupt_status"),)),
     Fault(
         "state/function.py", "current = (event.epoch == row.epoch) & ~row.reset_outstanding",
@@ -120,8 +120,54 @@ FAULTS = (
         "an update for a function that does not exist lands in one that does",
         (proof("boundary", "device_configuration"),)),
     Fault(
-        "windows/msix.py", "with m.If(access.valid & ", "with m.If(",
+        "windows/msix.py", "of_table = access.valid & ~behind", "of_table = ~behind",
         "the MSI-X window answers for others", (proof("endpoint", "access_ports"),)),
+    Fault(
+        "interrupt.py", "sends.eq(self.may_send & (vectors.ready & chosen).any())",
+        "sends.eq((vectors.ready & chosen).any())",
+        "a message leaves that was forbidden a clock ago", (proof("interrupt", "causes"), block(
+            "interrupt", "no_cause_is_lost_and_none_is_told_twice"))),
+    Fault(
+        "interrupt.py", "stays = ends & (found | left)", "stays = ends & found",
+        "a masked vector is forgotten", (proof("interrupt", "causes"), block(
+            "interrupt", "no_cause_is_lost_and_none_is_told_twice"), bench(
+            "interrupts", "masked_vector_is_pending_and_unmasking_sends_once"))),
+    Fault(
+        "interrupt.py", "with m.If(raised & visiting & (self.function == visited)):", "with m.If(0):",
+        "a cause behind the place that a visit has reached is forgotten", (block(
+            "interrupt", "a_cause_behind_the_place_that_a_visit_has_reached_is_told_in_the_next"),)),
+    Fault(
+        "interrupt.py", "eligible = vectors.ready[:width] & ~sent", "eligible = vectors.ready[:width]",
+        "a function that never rests keeps the others waiting", (block(
+            "interrupt", "a_function_that_never_rests_does_not_keep_the_others_waiting"),)),
+    Fault(
+        "state/vectors.py", "left = Mux(self.forget, 0, now.pending)", "left = now.pending",
+        "an interrupt of before a stop comes after it", (proof("interrupt", "causes"), block(
+            "windows_msix", "the_table_reads_as_it_was_written_byte_by_byte"))),
+    Fault(
+        "state/vectors.py", "Mux(pending_valid, bits_read.data.pending, 0)", "bits_read.data.pending",
+        "a reset leaves pending bits", (proof("interrupt", "causes"), block(
+            "interrupt", "a_reset_forgets_what_is_pending_but_not_its_own_cause"))),
+    Fault(
+        "state/vectors.py", "entry_write.en[byte].eq(strobe | (stored_strobe.any() & ~written))",
+        "entry_write.en[byte].eq(strobe)",
+        "a function level reset leaves bytes of addresses", (block(
+            "windows_msix", "msx_01_after_a_reset_a_byte_that_is_written_leaves_no_old_ones_beside_it"),)),
+    Fault(
+        "tlp/message.py", "offered.eq(packet.valid & ~packet.done)", "offered.eq(0)",
+        "a message on offer is withdrawn", (proof("interrupt", "levels"), block(
+            "tlp_message", "message_of_a_level_that_has_fallen_again_stays_on_offer"))),
+    Fault(
+        "endpoint.py", "ways_out.append(completion.beats)", "ways_out.insert(0, completion.beats)",
+        "a completion overtakes the message that was handed in before it", (bench(
+            "interrupts", "no_message_follows_the_completion_that_forbids_it"),)),
+    Fault(
+        "endpoint.py", "& ~control.interrupt_disable & ~starting)", "& ~control.interrupt_disable)",
+        "INTA is raised by what was in the row before a reset", (TRAFFIC,)),
+    Fault(
+        "windows/config.py", 'bit("interrupt_disable") | ~awake', 'bit("interrupt_disable")',
+        "INTA is raised in D3hot", (bench(
+            "interrupts", "inta_is_lowered_by_interrupt_disable_msix_and_d3hot_and_not_by_bus_master"), TRAFFIC)),
     Fault(
         "notify.py", "~queue_update.valid & ~notification.valid\n", "~queue_update.valid\n",
         "a reset request overtakes a notification", (proof("boundary", "order_of_the_boundary"),)),
@@ -149,8 +195,8 @@ FAULTS = (
         (block("windows_legacy", "header_ends_where_configuration_starts"), TRAFFIC)),
     # Found by random traffic.
     Fault(
-        "state/function.py", "m.d.comb += new.isr.eq(0)",
-        "m.d.comb += new.isr.eq(row.isr & 2)",
+        "state/function.py", "Mux(touch.function_isr.read[0], 0, row.isr)",
+        "Mux(touch.function_isr.read[0], row.isr & 2, row.isr)",
         "reading the ISR leaves its configuration bit", (TRAFFIC,)),
     Fault(
         "state/function.py", "new.driver_features.eq(value & offered & ~hidden)",

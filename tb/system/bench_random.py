@@ -23,16 +23,32 @@ class Scoreboard:
     def __init__(self, tb):
         self._tb = tb
         self._expected = deque()
+        #: What the endpoint has sent of its own accord since the last look.
+        self._sent = []
         tb.host.others = self._found
 
     def expect(self, dwords):
         self._expected.append(list(dwords))
 
     def _found(self, dwords):
+        if dwords[0] >> 24 & 0x1E != 0x0A:
+            self._sent.append(list(dwords))
+            return True
         assert self._expected, f"the endpoint sent {hexadecimal(dwords)}, the model nothing"
         expected = self._expected.popleft()
         assert list(dwords) == expected, f"the endpoint sent {hexadecimal(dwords)}, the model {hexadecimal(expected)}"
         return True
+
+    async def expect_sent(self, sent, melts):
+        """Messages of the packet just sent; with *melts* some of them, if it changed several dwords."""
+        await self.idle()
+        clocks = 0
+        while len(self._sent) < len(sent) and clocks < (200 if melts else PATIENCE):
+            await ClockCycles(self._tb.dut.clk, 4)
+            clocks += 4
+        found, self._sent = self._sent, []
+        assert sorted(found) == sorted(sent) or (melts and all(one in sent for one in found)), (
+            f"the endpoint sent {found}, the model {sent}")
 
     async def idle(self):
         """Wait until everything expected has come."""
@@ -61,6 +77,9 @@ async def run(tb, packets, *, stall, idle):
             scoreboard.expect(completion)
         tb.host.put(item.dwords)
         non_posted |= item.flow is not Flow.POSTED
+        if sent := model.take_sent():
+            await scoreboard.expect_sent(sent, melts=item.dwords[0] & 0x3FF != 1)
+            non_posted = False
         if item.flow is Flow.BARRIER:
             await scoreboard.idle()
             non_posted = False
@@ -69,6 +88,7 @@ async def run(tb, packets, *, stall, idle):
             non_posted = False
     await scoreboard.idle()
     await tb.host.settle()
+    await scoreboard.expect_sent([], melts=False)
 
     state = model.state()
     counters = ("malformed", "poisoned", "unsupported", "unexpected", "hole")
@@ -76,6 +96,7 @@ async def run(tb, packets, *, stall, idle):
     errors = ("error_correctable", "error_nonfatal", "error_fatal")
     assert {name: tb.pulses[name] for name in errors} == {name: state[name] for name in errors}
     tb.host.others = lambda dwords: False
+    tb.host.intx = bool(state["intx"])
     tb.host.target = state["bus"], state["device"]
     tb.host.captured = state["bus"] << 8 | state["device"] << 3
     for offset in range(0, 4096, 4):

@@ -18,6 +18,7 @@ offer = ["NET_MAC", "NET_STATUS", "NET_CTRL_VQ", "RING_INDIRECT_DESC", "RING_EVE
 sizes = [128, 256, 64]
 [interrupts]
 msix_vectors = 4
+intx = true
 [control]
 big_endian = true
 [datapath]
@@ -68,6 +69,7 @@ kind = "rng"
 identity = "legacy-memory"
 [interrupts]
 msix_vectors = 0
+intx = true
 [datapath]
 width = 64
 """,

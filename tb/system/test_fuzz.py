@@ -20,12 +20,18 @@ DEVICES = {
         [control]
         big_endian = true
         gate_open = true
+        [interrupts]
+        intx = true
         """,
     "block": """
         [features]
         offer = ["BLK_SEG_MAX", "BLK_BLK_SIZE", "BLK_FLUSH", "BLK_CONFIG_WCE"]
         """,
-    "console": "",
+    "console": """
+        [interrupts]
+        intx = true
+        msix_vectors = 40
+        """,
 }
 WIDTHS = (64, 128)
 SEEDS = range(1, 21)

@@ -445,14 +445,6 @@ def test_the_lowest_bar_wins_and_only_enabled_bars_decode(host: Host) -> None:
 # MSI-X table
 
 
-def test_the_msix_table_shows_reset_values_whatever_is_written(host: Host) -> None:
-    for _ in range(2):
-        for vector in range(3):
-            assert host.read_bytes(MSIX + 16 * vector, 16) == bytes(12) + b"\x01\x00\x00\x00"
-            host.write(MSIX + 16 * vector, 8, 0xFEDC_BA98_7654_3217)
-            host.write(MSIX + 16 * vector + 12, 4, 0)
-
-
 def test_behind_the_msix_table_there_is_nothing(host: Host) -> None:
     for offset in (48, 0x7FC, 0x800, 0xFFC):
         host.write(MSIX + offset, 4, 0xFFFF_FFFF)

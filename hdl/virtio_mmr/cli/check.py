@@ -14,7 +14,6 @@ from .output import Subparsers, add_verb, print_json
 
 #: What an integrator may expect and this version does not have.
 NOT_BUILT = (
-    "Interrupt messages, MSI-X and INTx: a driver has to poll the interrupt status.",
     "DMA: requests of the back end end with status blocked.",
     "AER and error messages: errors set status bits and pulse the error outputs.",
 )

@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         modes = ", ".join(f"{count} {mode}" for mode, count in sorted(statistics.modes.items()))
         print(f"{statistics.packets} packets agree with the model ({modes}): {statistics.completions} completions, "
-              f"{statistics.events} back-end events, {statistics.clocks} clocks, {statistics.seconds:.0f} s")
+              f"{statistics.messages} interrupt messages, {statistics.events} back-end events, "
+              f"{statistics.clocks} clocks, {statistics.seconds:.0f} s")
     return 0
 
 

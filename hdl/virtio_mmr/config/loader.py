@@ -116,7 +116,8 @@ def _device(top: Table) -> DeviceConfig:
     wants_control, layouts = _capabilities(top.section("capabilities", ("mmr", "control")))
 
     given = _bars(top.get("bars")) if "bars" in top else None
-    vectors = _vectors(top.section("interrupts", ("msix_vectors", "intx")), queues, given)
+    interrupts = top.section("interrupts", ("msix_vectors", "intx"))
+    vectors = _vectors(interrupts, queues, given)
     bars = given if given is not None else defaults.bars(kind, identity, vectors, control=wants_control is not False)
     if _shows_modern(bars):
         features |= sum(1 << bit for bit in ALWAYS_MODERN)
@@ -131,6 +132,7 @@ def _device(top: Table) -> DeviceConfig:
         features=features,
         queues=queues,
         msix_vectors=vectors,
+        intx=interrupts.boolean("intx", False),
         bars=bars,
         config_image=_image(top.section("config", field_names(kind)), kind, queues, features),
         mmr_capabilities=MMR_LAYOUTS if layouts is None else layouts,
@@ -256,8 +258,6 @@ def _queues(table: Table, kind: DeviceType) -> tuple[int, ...]:
 
 def _vectors(table: Table, queues: tuple[int, ...], given: tuple[Bar, ...] | None) -> int:
     """MSI-X vectors; left out, there are enough for all, unless the BARs have no place for them."""
-    if table.boolean("intx", False):
-        raise not_built("interrupts.intx", True, "INTx messages are", "write intx = false, or leave it out")
     has_place = given is None or any(region.space is Space.MSIX for bar in given for region in bar.regions)
     default = defaults.msix_vectors(queues) if has_place else 0
     return table.integer("msix_vectors", default, 0, rules.MOST_VECTORS)

@@ -15,7 +15,9 @@ class FunctionControl(wiring.Signature):
         Decoding is on: enable bit set and power state D0.
     bus_master : Out(1)
         Requests may leave: enable bit set and power state D0.
-    interrupt_disable, msix_enable, msix_mask : Out(1)
+    interrupt_disable : Out(1)
+        INTx must be low: disable bit set, or power state not D0.
+    msix_enable, msix_mask : Out(1)
     max_payload_size, max_read_request_size : Out(3)
         0 for 128 bytes; each step doubles.
     extended_tag : Out(1)

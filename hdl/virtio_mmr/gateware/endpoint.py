@@ -23,6 +23,7 @@ from .access.router import AccessRouter
 from .access.sequencer import AccessSequencer
 from .adapters.raw import RawReceiver
 from .errors import ErrorReporter
+from .interrupt import InterruptUnit
 from .notify import NotifyUnit
 from .requester.port import RequesterPort
 from .state.function import EventKind, FunctionState
@@ -32,6 +33,7 @@ from .tlp.beat import raw_beat
 from .tlp.completion import CompletionBuilder
 from .tlp.egress import TlpEgress
 from .tlp.ingress import TlpIngress
+from .tlp.message import IntxMessenger, MessageBuilder
 from .windows.config import ConfigSpace
 from .windows.device import DeviceWindow
 from .windows.legacy import LegacyWindow
@@ -91,6 +93,8 @@ class Endpoint(wiring.Component):
         While it is high, 16 more non-posted requests will be taken, whatever happens to `tx`.
     count_malformed, count_poisoned, count_unsupported, count_unexpected, count_hole : Out(16)
     error_correctable, error_nonfatal, error_fatal : Out(1)
+    intx : Out(1)
+        INTA as a level; `tx` carries the same as messages. Low if the device has no interrupt pin.
     backend streams
         See `backend_streams`.
 
@@ -112,6 +116,7 @@ class Endpoint(wiring.Component):
             "rx_np_ok": Out(1),
             **{name: Out(16) for name in _COUNTERS},
             **{name: Out(1) for name in _ERRORS},
+            "intx": Out(1),
             **backend_streams(width),
         })
 
@@ -204,7 +209,7 @@ class Endpoint(wiring.Component):
         if Space.DEVICE in spaces:
             wiring.connect(m, router.window_device, device.direct)
         if Space.MSIX in spaces:
-            m.submodules.msix = msix = MsixWindow(config.msix_vectors)
+            m.submodules.msix = msix = MsixWindow(config.msix_vectors, config.find(build.Space.MSIX)[1].size)
             wiring.connect(m, router.window_msix, msix.port)
         for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr"),
                                    (Space.COMMON, modern.COMMON, "common")):
@@ -300,6 +305,10 @@ class Endpoint(wiring.Component):
             # The device window only needs the clock.
             (EventKind.NONE, device.report_wanted),
         )
+        if Space.MSIX in spaces:
+            m.submodules.interrupt = interrupt = InterruptUnit(config.msix_vectors, functions=config.functions)
+            # It only needs the clock, and needs it before anything that could take every clock.
+            sources = ((EventKind.NONE, interrupt.starved), *sources)
         m.d.sync += [
             starting.eq(0),
             chosen.eq(EventKind.NONE),
@@ -339,9 +348,33 @@ class Endpoint(wiring.Component):
                         m.d.comb += [event.kind.eq(EventKind.QUIET), event.function.eq(self.queue_quiet.p.function),
                                      event.queue.eq(self.queue_quiet.p.queue)]
 
-        # --- Completions to the link ----------------------------------------------------------------------
+        # --- Interrupts -----------------------------------------------------------------------------------
+        if config.intx:
+            # In its first clock the row may still show what was there before the reset.
+            m.d.comb += self.intx.eq(
+                (state.row.isr != 0) & ~control.msix_enable & ~control.interrupt_disable & ~starting)
+        if Space.MSIX in spaces:
+            interrupted = self.interrupt_cause.p.queue
+            with m.If(chosen == EventKind.INTERRUPT):
+                m.d.comb += table.queue.eq(interrupted)
+            has_vector = Cat(
+                (interrupted == queue) & state.row.queue_vector_valid[queue] for queue in range(queues)).any()
+            wiring.connect(m, msix.table, interrupt.table)
+            m.d.comb += [
+                interrupt.busy.eq(operation.valid | (chosen != EventKind.NONE)),
+                interrupt.function.eq(function),
+                interrupt.cause.eq(state.cause),
+                interrupt.queue_vector.eq(Mux(has_vector, table.vector, legacy.NO_VECTOR)),
+                interrupt.config_vector.eq(state.row.config_vector),
+                interrupt.msix_enable.eq(control.msix_enable),
+                interrupt.forget.eq(state.fenced),
+                interrupt.restore.eq(state.restore),
+                interrupt.initialise.eq(event.kind == EventKind.INITIALISE),
+                interrupt.may_send.eq(control.msix_enable & ~control.msix_mask & control.bus_master),
+            ]
+
+        # --- Completions and interrupts to the link -------------------------------------------------------
         m.submodules.completion = completion = CompletionBuilder(width)
-        m.submodules.egress = egress = TlpEgress(width)
         m.d.comb += [
             completion.context.eq(operation.p.context),
             completion.reply_valid.eq(operation.valid & operation.p.answered),
@@ -353,7 +386,22 @@ class Endpoint(wiring.Component):
             completion.completer[8:].eq(control.bus),
             sequencer.room.eq(completion.room),
         ]
-        wiring.connect(m, completion.beats, egress.sources[0])
+        # Interrupts first: so none is overtaken by a completion that was handed in after it.
+        ways_out = []
+        if config.intx:
+            m.submodules.messenger = messenger = IntxMessenger(width)
+            m.d.comb += [messenger.level.eq(self.intx), messenger.requester.eq(completion.completer)]
+            ways_out.append(messenger.beats)
+        if Space.MSIX in spaces:
+            m.submodules.messages = messages = MessageBuilder(width)
+            wiring.connect(m, interrupt.message, messages.message)
+            m.d.comb += messages.requester.eq(
+                completion.completer | (interrupt.message.p.function if config.functions > 1 else 0))
+            ways_out.append(messages.beats)
+        ways_out.append(completion.beats)
+        m.submodules.egress = egress = TlpEgress(width, len(ways_out))
+        for way, entrance in zip(ways_out, egress.sources, strict=True):
+            wiring.connect(m, way, entrance)
         wiring.connect(m, egress.beats, wiring.flipped(self.tx))
 
         # --- Errors, and the streams that go straight through -----------------------------------------------

@@ -33,6 +33,7 @@ _PORT_DOCS = {
     "m_axis_tx_tlast": "Last beat of a packet.",
     "m_axis_tx_tvalid": "A beat is offered; the beats of a packet follow without a gap.",
     "m_axis_tx_tready": "The beat is taken.",
+    "intx": "Interrupt INTA as a level, for IP with a pin; the TLPs to the link carry it as messages. Do not use both.",
     "count_malformed": "Packets dropped as malformed; wraps.",
     "count_poisoned": "Requests refused or dropped because their payload is poisoned; wraps.",
     "count_unsupported": "Requests refused or dropped as unsupported; wraps.",
@@ -99,7 +100,7 @@ class VerilogShell(wiring.Component):
                 f"{prefix}_tvalid": flow(1), f"{prefix}_tready": back(1),
             }
         ports["rx_np_ok"] = Out(1)
-        ports |= {name: Out(16) for name in _COUNTERS} | {name: Out(1) for name in _ERRORS}
+        ports |= {name: Out(16) for name in _COUNTERS} | {name: Out(1) for name in _ERRORS} | {"intx": Out(1)}
         for name, member in backend_streams(width).items():
             forward, backward = (Out, In) if member.flow == Out else (In, Out)
             ports |= {f"be_{name}_{field}": forward(bits) for field, bits in _fields(member).items()}
@@ -123,7 +124,7 @@ class VerilogShell(wiring.Component):
             self.m_axis_tx_tvalid.eq(tx.valid),
             tx.ready.eq(self.m_axis_tx_tready),
         ]
-        for name in ("rx_np_ok", *_COUNTERS, *_ERRORS):
+        for name in ("rx_np_ok", *_COUNTERS, *_ERRORS, "intx"):
             m.d.comb += getattr(self, name).eq(getattr(endpoint, name))
         for name, member in backend_streams(self._config.datapath.width).items():
             inner = getattr(endpoint, name)

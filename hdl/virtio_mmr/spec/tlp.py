@@ -39,5 +39,9 @@ MESSAGE_VENDOR_0, MESSAGE_VENDOR_1 = 0x7E, 0x7F
 #: hot-plug group of 2.2.8.4 and 2.2.8.7.
 MESSAGES_ACCEPTED = frozenset({0x00, 0x50, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x14, 0x19, 0x52, 0x53})
 
+#: Codes of the messages that raise and lower INTA (2.2.8.1), and their routing: to the other end of the link.
+ASSERT_INTA, DEASSERT_INTA = 0x20, 0x24
+MESSAGE_LOCAL = 0b100
+
 #: A completion of this endpoint ends only here or at the end of the request.
 READ_COMPLETION_BOUNDARY = 128

@@ -12,11 +12,19 @@ from typing import Any
 
 import cocotb
 from cocotb.triggers import ClockCycles, Event, with_timeout
-from virtio_mmr.spec.tlp import CompletionStatus, TlpType
+from virtio_mmr.spec.tlp import ASSERT_INTA, DEASSERT_INTA, MESSAGE_LOCAL, CompletionStatus, TlpType
 
 from virtio_mmr_sim.bus.raw import RawTlpSink, RawTlpSource
 from virtio_mmr_sim.model import tlp as codec
-from virtio_mmr_sim.model.tlp import AtomicRequest, Completion, ConfigRequest, IoRequest, MemoryRequest, Tlp
+from virtio_mmr_sim.model.tlp import (
+    AtomicRequest,
+    Completion,
+    ConfigRequest,
+    IoRequest,
+    MemoryRequest,
+    Message,
+    Tlp,
+)
 
 SUCCESSFUL, UNSUPPORTED = CompletionStatus.SUCCESSFUL, CompletionStatus.UNSUPPORTED
 
@@ -106,9 +114,13 @@ class Host:
         #: Bus and device that configuration requests name, and that the endpoint has captured.
         self.target = (1, 0)
         self.captured = 0
-        #: What came up unasked: requests of the endpoint, completions that nobody waits for.
+        #: Memory writes of the endpoint: its MSI-X messages.
+        self.messages: deque[MemoryRequest] = deque()
+        #: INTA is raised, by the messages of the endpoint.
+        self.intx = False
+        #: What else came up unasked, such as completions that nobody waits for.
         self.unasked: deque[Tlp] = deque()
-        #: Takes completions that this host did not ask for, if it wants them (see `RootPort`).
+        #: Takes what this host did not ask for, if it wants it (see `RootPort`).
         self.others: Callable[[Sequence[int]], bool] = lambda dwords: False
         self._waiting: dict[int, tuple[Event, list[Completion]]] = {}
         self._tags = list(TAGS)
@@ -129,8 +141,20 @@ class Host:
                 event, completions = self._waiting[found.tag]
                 completions.append(found)
                 event.set()
-            elif not self.others(dwords):
+            elif self.others(dwords):
+                pass
+            elif isinstance(found, Message) and found.code in (ASSERT_INTA, DEASSERT_INTA):
+                self._take_intx(found)
+            elif isinstance(found, MemoryRequest) and found.write:
+                self.messages.append(found)
+            else:
                 self.unasked.append(found)
+
+    def _take_intx(self, message: Message) -> None:
+        """Follow Assert_INTA and Deassert_INTA, which must take turns and carry nothing but their code."""
+        assert message == Message(code=message.code, routing=MESSAGE_LOCAL, requester=self.captured), message
+        assert self.intx != (message.code == ASSERT_INTA), f"INTA is told twice: {message}"
+        self.intx = not self.intx
 
     @property
     def outstanding(self) -> int:
@@ -141,6 +165,8 @@ class Host:
         """Drop everything under way; only for resets, which leave no request waiting."""
         self._waiting.clear()
         self.unasked.clear()
+        self.messages.clear()
+        self.intx = False
 
     # Packets as they are.
 
@@ -160,9 +186,10 @@ class Host:
 
     async def silence(self, clocks: int = 200) -> None:
         """Check that nothing comes up unasked while everything is sent and for some clocks more."""
-        before = len(self.unasked)
+        before = len(self.unasked), len(self.messages)
         await self.settle(clocks)
-        assert len(self.unasked) == before, f"the endpoint sent {list(self.unasked)[before:]}"
+        sent = list(self.unasked)[before[0]:] + list(self.messages)[before[1]:]
+        assert not sent, f"the endpoint sent {sent}"
 
     # Requests with completions.
 

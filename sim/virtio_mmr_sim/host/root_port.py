@@ -15,6 +15,7 @@ from cocotb.queue import Queue
 from cocotbext.pcie.core import Device, RootComplex
 from cocotbext.pcie.core.tlp import Tlp
 from cocotbext.pcie.core.utils import PcieId
+from virtio_mmr.spec.tlp import TlpType
 
 from virtio_mmr_sim.model.tlp import header_dwords, to_bytes, to_dwords
 
@@ -52,6 +53,9 @@ class _Shim(Device):  # type: ignore[misc]
         self._host.put(from_library(tlp))
 
     def _answer(self, dwords: Sequence[int]) -> bool:
+        # The library has no INTx; the host keeps its level.
+        if dwords[0] >> 24 & TlpType.MESSAGE:
+            return False
         self._answers.put_nowait(to_library(dwords))
         return True
 

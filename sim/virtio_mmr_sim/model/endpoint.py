@@ -1,8 +1,9 @@
-"""The endpoint: packets in, completions out, and everything that may be seen of it in between.
+"""The endpoint: packets in, completions and interrupts out, and everything that may be seen of it in between.
 
 `EndpointModel.receive` takes one packet after the other and finishes each before the next, so a read
 sees every write before it. What the model says about order is: completions come in the order of
-their requests, and in address order within one.
+their requests, and in address order within one. What the endpoint sends of its own accord is kept for
+`EndpointModel.take_sent`.
 
 Specification: PCI Express Base 5.0, 2.3 (handling of received packets); spec of this project's
 register windows in `virtio_mmr.spec`.
@@ -15,7 +16,14 @@ from typing import NamedTuple
 from virtio_mmr.config.device import BarKind, DeviceConfig
 from virtio_mmr.layout import ConfigurationSpace, place
 from virtio_mmr.spec.sriov import MOST_WITHOUT_ARI, page_bytes
-from virtio_mmr.spec.tlp import MESSAGE_VENDOR_1, MESSAGES_ACCEPTED, CompletionStatus
+from virtio_mmr.spec.tlp import (
+    ASSERT_INTA,
+    DEASSERT_INTA,
+    MESSAGE_LOCAL,
+    MESSAGE_VENDOR_1,
+    MESSAGES_ACCEPTED,
+    CompletionStatus,
+)
 
 from .configuration import D0, LANES, ConfigurationSpaceModel
 from .events import STREAMS, Event, ResetCause
@@ -138,6 +146,9 @@ class EndpointModel:
         self.max_payload = 128
         #: Virtual functions that exist now; their numbers start at 1.
         self.present = 0
+        self._sent: list[list[int]] = []
+        #: The host has been told that INTA is raised.
+        self._intx_told = False
         #: BARs that decode now, in order of precedence.
         self.bars: tuple[Decoded, ...] = ()
         self.apertures: tuple[Aperture, ...] = ()
@@ -154,6 +165,8 @@ class EndpointModel:
             control = unit.function.control
             control.bus_master = unit.space.get("control.bus_master") != 0
             control.d0 = awake
+            control.interrupt_disable = unit.space.get("control.interrupt_disable") != 0
+            control.msix_masked = unit.space.get("control.msix_mask") != 0
             unit.function.set_msix_enabled(unit.space.get("control.msix_enable") != 0)
         self.bars = tuple(
             Decoded(self.physical, self.space.base_address(bar.index, bar.kind is BarKind.MEMORY64),
@@ -356,6 +369,8 @@ class EndpointModel:
         if unit.space.write(request.offset, request.data, request.first_be):
             unit.reset(ResetCause.FLR)
         self._follow_configuration()
+        for each in self.units:
+            self._interrupt(each)
         return [self._completion(request, unit)]
 
     def _through_window(self, unit: Unit, request: ConfigRequest) -> tuple[Decoded, int, int] | None:
@@ -376,6 +391,28 @@ class EndpointModel:
         decoded = Decoded(unit, 0, found.decoded_size, False, unit.regions[bar])
         return decoded, offset, enabled << offset % 4
 
+    # What the endpoint sends of its own accord
+
+    def _interrupt(self, unit: Unit) -> None:
+        """Send what a function may send: MSI-X messages, and the news that INTA was raised or lowered."""
+        requester = self.requester_id(unit)
+        for address, data in unit.function.messages():
+            self._sent.append(build(MemoryRequest(
+                write=True, address=address, payload=(data,), requester=requester)))
+        if unit is self.physical and unit.function.intx != self._intx_told:
+            self._intx_told = unit.function.intx
+            self._sent.append(build(Message(
+                code=ASSERT_INTA if self._intx_told else DEASSERT_INTA, routing=MESSAGE_LOCAL, requester=requester)))
+
+    def take_sent(self) -> list[list[int]]:
+        """Requests and messages since the last call, oldest first, each a list of dwords.
+
+        Within one packet everything is sent as soon as it may be; a device may be slower, so that causes melt into
+        one message, or a reset later in the packet forgets them.
+        """
+        found, self._sent = self._sent, []
+        return found
+
     # One dword of a BAR
 
     def _find(self, bar: Decoded, address: int) -> tuple[Window, int] | None:
@@ -389,12 +426,17 @@ class EndpointModel:
 
     def _read(self, bar: Decoded, address: int, be: int) -> int:
         found = self._find(bar, address)
-        return 0 if found is None else found[0].read(found[1], be)
+        if found is None:
+            return 0
+        value = found[0].read(found[1], be)
+        self._interrupt(bar.unit)
+        return value
 
     def _write(self, bar: Decoded, address: int, dword: int, be: int) -> None:
         found = self._find(bar, address)
         if found is not None:
             found[0].write(found[1], dword, be)
+            self._interrupt(bar.unit)
 
     # The back end's side; inputs for functions that do not exist are ignored
 
@@ -402,11 +444,13 @@ class EndpointModel:
         """The device used a buffer of *queue*, or changed its configuration."""
         if function < len(self.units):
             self.units[function].function.interrupt_cause(epoch, config_change, queue)
+            self._interrupt(self.units[function])
 
     def fault(self, function: int, epoch: int, queue: int, cause: int) -> None:
         """The device cannot go on; *cause* is a bit of BADSTATE, 1 to 3."""
         if function < len(self.units):
             self.units[function].function.fault(epoch, cause)
+            self._interrupt(self.units[function])
 
     def config_update(self, function: int, offset: int, data: int, strobe: int, last: bool) -> None:
         """One beat of a change of the device configuration; all beats are applied at the last."""

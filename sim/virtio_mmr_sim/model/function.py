@@ -16,6 +16,7 @@ from virtio_mmr.spec.legacy import NO_VECTOR, PAGE_SHIFT, available_ring_offset,
 from virtio_mmr.spec.status import Isr, Status
 
 from .events import STREAMS, DriverEvent, Event, QueueChange, ResetCause
+from .vectors import Message, VectorTable
 
 #: Epochs count modulo this.
 EPOCHS = 4
@@ -103,6 +104,8 @@ class Control:
     bus_master: bool = False
     d0: bool = True
     msix_enabled: bool = False
+    msix_masked: bool = False
+    interrupt_disable: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ class FunctionModel:
         self.owners = owners(config.kind)
         self.control = Control()
         self.fence = Fence()
+        self.table = VectorTable(config.msix_vectors)
         self.generation = 0
         #: Bytes of device configuration that the driver wrote and the back end has not heard of.
         self.config_written: set[int] = set()
@@ -179,6 +183,7 @@ class FunctionModel:
         self.hypervisor = Hypervisor(gate=self.config.control is None or self.config.control.gate_open)
         self.device_config = bytearray(self.config.config_image)
         self.config_written.clear()
+        self.table.reset()
 
     def _reset_driver(self) -> None:
         self.driver = Driver()
@@ -217,6 +222,19 @@ class FunctionModel:
     def interrupt_status(self) -> bool:
         """Interrupt Status of the configuration header."""
         return self.driver.isr != 0 and not self.control.msix_enabled
+
+    @property
+    def intx(self) -> bool:
+        """INTA is to be raised: a level, and not a matter of bus mastering."""
+        control = self.control
+        return self.config.intx and self.interrupt_status and control.d0 and not control.interrupt_disable
+
+    def messages(self) -> list[Message]:
+        """MSI-X messages that may leave now; their vectors are pending no longer."""
+        control = self.control
+        if not control.bus_master or not control.d0 or not control.msix_enabled or control.msix_masked:
+            return []
+        return self.table.send()
 
     @property
     def selected(self) -> Queue | None:
@@ -374,9 +392,9 @@ class FunctionModel:
         # Without a control page nobody could clear the reason: a device reset must be cure enough.
         if self.config.control is not None:
             self.hypervisor.badstate |= cause
+        self._fence(ResetCause.BAD_STATE)
         if self.status:
             self._need_reset()
-        self.fence.start(ResetCause.BAD_STATE)
 
     def set_msix_enabled(self, enabled: bool) -> None:
         """MSI-X Enable moves the device configuration in the legacy window."""
@@ -394,6 +412,16 @@ class FunctionModel:
         """Index of a queue among the queues of all functions."""
         return self._first_row + queue
 
+    def _fence(self, cause: ResetCause) -> None:
+        """Nothing of what was on its way is sent any more; the back end is told."""
+        self.fence.start(cause)
+        self.table.forget()
+
+    def _interrupt(self, vector: int) -> None:
+        """Tell the host through a vector, if it uses vectors."""
+        if self.control.msix_enabled:
+            self.table.pend(vector)
+
     def _changed(self) -> None:
         self.generation = (self.generation + 1) & 0xFFFF_FFFF
 
@@ -402,7 +430,11 @@ class FunctionModel:
         if not self.driver.needs_reset:
             self.driver.needs_reset = True
             self._changed()
+        self._interrupt_config()
+
+    def _interrupt_config(self) -> None:
         self.driver.isr |= Isr.CONFIG
+        self._interrupt(self.driver.config_vector)
 
     def _judge(self) -> None:
         """Compare what the driver accepted with what the hypervisor requires."""
@@ -414,14 +446,14 @@ class FunctionModel:
         if self.driver.needs_reset:
             self._changed()
         self._reset_driver()
-        self.fence.start(ResetCause.STATUS)
+        self._fence(ResetCause.STATUS)
 
     def function_level_reset(self, cause: ResetCause = ResetCause.FLR) -> None:
         """Everything but the epoch and the generation returns to its value after reset."""
         self._take_reset_values()
         self.control = Control()
         self._changed()
-        self.fence.start(cause)
+        self._fence(cause)
 
     # What the back end does
 
@@ -433,10 +465,13 @@ class FunctionModel:
         """The device used a buffer of queue *index*, or changed its configuration."""
         if not self._heeds(epoch):
             return
+        queue = self._queue(index)
         if config_change:
-            self.driver.isr |= Isr.CONFIG
-        elif not self.hypervisor.badstate and not self._waits(self._queue(index)):
+            self._interrupt_config()
+        elif not self.hypervisor.badstate and not self._waits(queue):
             self.driver.isr |= Isr.QUEUE
+            if queue is not None:
+                self._interrupt(queue.vector)
 
     def _waits(self, queue: Queue | None) -> bool:
         """The queue's buffers must not be used yet: its driver, a modern one, is not ready."""
@@ -582,6 +617,9 @@ class FunctionModel:
             "device_config": bytes(self.device_config),
             "epoch": fence.epoch,
             "reset_outstanding": int(fence.outstanding),
+            "msix_table": self.table.image(),
+            "msix_pending": sum(vector.pending << number for number, vector in enumerate(self.table.vectors)),
+            "intx": int(self.intx),
             "pending.reset_request": int(fence.requested),
             "pending.config_write": sum(1 << index for index in self.config_written),
         }

@@ -238,6 +238,7 @@ class Stimulus:
         if not self._intended:
             self._intended = list(reversed(self.rng.choice((
                 self._queue_life, self._queue_life, self._driver_life, self._recovery, self._policy,
+                self._vectors_life, self._vectors_life, self._vectors_life,
                 *((self._modern_life, self._modern_queue, self._modern_queue) if self.config.modern else ())))()))
         space, offset, size, value = self._intended.pop()
         shown = [(bar, region) for bar in self.config.bars for region in bar.regions if region.space is space]
@@ -257,6 +258,21 @@ class Stimulus:
         course += [(Space.LEGACY, 0x10, 2, queue)] * self.rng.randrange(1, 4)
         if self.chance(0.3):
             course += [(Space.LEGACY, 0x0E, 2, queue), (Space.LEGACY, 0x08, 4, 0)]
+        return course
+
+    def _vectors_life(self) -> list[tuple[Space, int, int, int]]:
+        """Queues and the configuration get vectors, whose table entries are filled and mostly unmasked."""
+        rng, course = self.rng, []
+        for queue in range(len(self.config.queues)):
+            vector = rng.randrange(max(1, self.config.msix_vectors))
+            at = msix.ENTRY_SIZE * vector
+            window, select, places = Space.LEGACY, 0x0E, (0x14, 0x16, 0x16)
+            if self.config.modern and self.chance(0.5):
+                window, select, places = Space.COMMON, 0x16, (0x10, 0x1A, 0x1A)
+            course += [
+                (window, select, 2, queue), (window, rng.choice(places), 2, vector),
+                (Space.MSIX, at, 4, rng.getrandbits(32)), (Space.MSIX, at + 4, 4, rng.choice((0, rng.getrandbits(32)))),
+                (Space.MSIX, at + 8, 4, rng.getrandbits(16)), (Space.MSIX, at + 12, 4, int(self.chance(0.2)))]
         return course
 
     def _driver_life(self) -> list[tuple[Space, int, int, int]]:
@@ -341,6 +357,8 @@ class Stimulus:
             }
         elif space is Space.NOTIFY:
             worth = {offset: (bits(16) << 16 | queue,)}
+        elif space is Space.MSIX and offset % msix.ENTRY_SIZE == 12:
+            worth = {offset: (0, 0, 1, bits(32))}
         else:
             worth = {}
         return choose(worth.get(offset, (0, bits(32))))
@@ -386,7 +404,7 @@ class Stimulus:
         place = self._view("control.msix_enable")
         if place is None:
             return self.config_read()
-        return self._config(place[0], self.rng.getrandbits(2) << (place[1] - 1), 0xC)
+        return self._config(place[0], self.rng.choice((0, 1, 2, 2, 2, 3)) << (place[1] - 1), 0xC)
 
     def window(self) -> Tlp:
         """The next step of a course: settings of the access window, sensible or not, then accesses through it."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from virtio_mmr.config.device import Space
-from virtio_mmr.spec import control, legacy, modern, msix
+from virtio_mmr.spec import control, legacy, modern
 from virtio_mmr.spec.control import BadState
 from virtio_mmr.spec.features import TransportFeature
 from virtio_mmr.spec.register import Access, Effect, Present, Register, RegisterTable
@@ -389,19 +389,20 @@ class ControlWindow(RegisterWindow):
 
 
 class MsixWindow:
-    """The MSI-X table as it stands after reset; it keeps nothing until interrupts are built."""
+    """The MSI-X table, and in the second half of its region the pending bits, which nobody can write."""
 
-    def __init__(self, vectors: int):
-        self._vectors = vectors
+    def __init__(self, function: FunctionModel):
+        self._table = function.table
+        found = function.config.find(Space.MSIX)
+        self._pending = found[1].size // 2 if found is not None else 0
 
     def read(self, offset: int, strobe: int) -> int:
-        vector, place = divmod(offset, msix.ENTRY_SIZE)
-        if vector >= self._vectors:
-            return 0
-        return next(register.reset for register in msix.ENTRY if register.offset == place) & LANES[strobe]
+        value = self._table.read(offset) if offset < self._pending else self._table.pending(offset - self._pending)
+        return value & LANES[strobe]
 
     def write(self, offset: int, data: int, strobe: int) -> None:
-        """Nothing is stored."""
+        if offset < self._pending:
+            self._table.write(offset, data, strobe)
 
 
 def windows(function: FunctionModel) -> Mapping[Space, Window]:
@@ -411,7 +412,7 @@ def windows(function: FunctionModel) -> Mapping[Space, Window]:
         Space.CONTROL: ControlWindow(function),
         Space.ISR: IsrWindow(function),
         Space.DEVICE: DeviceWindow(function),
-        Space.MSIX: MsixWindow(function.config.msix_vectors),
+        Space.MSIX: MsixWindow(function),
         Space.COMMON: CommonWindow(function),
         Space.NOTIFY: NotifyWindow(function),
     }

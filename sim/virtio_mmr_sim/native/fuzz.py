@@ -8,6 +8,8 @@ run repeats in seconds. A round mixes four ways of driving:
 - *pipelined*: posted packets, then non-posted ones, sent as one; configuration writes go alone,
   because a packet behind one may be judged before or after it;
 - *stalled*: nothing is taken from the design while writes keep coming; they must all be accepted;
+  what makes the device send something of its own accord ends a burst or a stall, so that nothing behind it can
+  make it another message or none;
 - *reset*: ``rst`` in the middle of packets; afterwards the design must equal a fresh model.
 
 What a burst makes of back-end events depends on when the back end accepts them, since changes that it has
@@ -22,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from virtio_mmr.config.device import DeviceConfig
+from virtio_mmr.spec.tlp import ASSERT_INTA, DEASSERT_INTA, TlpType
 
 from virtio_mmr_sim.model import tlp
 from virtio_mmr_sim.model.configuration import LANES
@@ -71,6 +74,8 @@ class Statistics:
     packets: int = 0
     completions: int = 0
     events: int = 0
+    #: MSI-X and INTx messages.
+    messages: int = 0
     rounds: int = 0
     clocks: int = 0
     seconds: float = 0.0
@@ -84,13 +89,15 @@ class Round:
         self._native, self._config, self.seed = native, config, seed
         self._rng = random.Random(seed)
         self._history: collections.deque[tuple[str, object]] = collections.deque(maxlen=10)
-        self.packets = self.completions = self.events = 0
+        self.packets = self.completions = self.events = self.messages = 0
         self._start()
 
     def _start(self) -> None:
         self._golden = EndpointModel(self._config)
         #: Error pulses that fell on the same clock as another of their kind.
         self._merged = dict.fromkeys(_ERRORS, 0)
+        #: The host has heard that INTA is raised.
+        self._intx = False
         #: What still waits in the model after a burst in which the design may have told it already.
         self._doubtful: set[Key] = set()
         self._stimulus = Stimulus(self._golden, self._rng)
@@ -153,16 +160,27 @@ class Round:
                 self._back_end_input()
 
     def _group(self, packets: list[list[int]]) -> None:
-        """Send as one, with the back end listening or not."""
-        if not packets:
-            return
+        """Send as one, or up to what makes the device send something of its own accord, and then the rest."""
+        while packets:
+            expected: list[list[int]] = []
+            sent: list[list[int]] = []
+            burst: list[list[int]] = []
+            while len(burst) < len(packets) and not sent:
+                burst.append(packets[len(burst)])
+                expected += self._receive(burst[-1])
+                sent = self._golden.take_sent()
+            self._burst(burst, expected, sent)
+            packets = packets[len(burst):]
+
+    def _burst(self, packets: list[list[int]], expected: list[list[int]], sent: list[list[int]]) -> None:
+        """Send as one, with the back end listening or not; the last one makes the device send *sent*."""
         listening = self._rng.random() < 0.5
         self._listen(listening)
         self._native.np_slack(self._rng.choice((0, 16)))
-        expected = [completion for packet in packets for completion in self._receive(packet)]
         self._native.send(*packets)
-        self._wait(len(expected), sum(map(len, packets)))
-        self._compare_completions(expected)
+        melts = _is_several(packets[-1])
+        self._wait(len(expected) + (0 if melts else len(sent)), sum(map(len, packets)))
+        self._compare_tlps(expected, sent, melts=melts)
         self._listen(True)
         self._native.settle(SETTLED)
         self._compare_melted_events()
@@ -174,10 +192,12 @@ class Round:
         native.hold_tx()
         native.np_slack(rng.choice((0, 16)))
         expected: list[list[int]] = []
-        packets = []
-        for _ in range(count):
+        sent: list[list[int]] = []
+        packets: list[list[int]] = []
+        while len(packets) < count and not sent:
             packets.append(self._posted() if rng.random() < 0.7 else self._constant_read())
             expected += self._receive(packets[-1])
+            sent = self._golden.take_sent()
         native.send(*packets)
         for _ in range(0, STALL_LIMIT, 64):
             native.clock(64)
@@ -186,10 +206,11 @@ class Round:
         else:
             self._fail(f"{native.unsent_posted} writes were not accepted within {STALL_LIMIT} clocks of stall")
         native.settle(SETTLED)
-        self._compare_completions([])
+        self._compare_tlps([], [])
         native.hold_tx(False)
-        self._wait(len(expected), sum(map(len, packets)))
-        self._compare_completions(expected)
+        melts = _is_several(packets[-1])
+        self._wait(len(expected) + (0 if melts else len(sent)), sum(map(len, packets)))
+        self._compare_tlps(expected, sent, melts=melts)
         self._compare_melted_events()
         self._compare_counters(burst=True)
 
@@ -244,31 +265,50 @@ class Round:
 
     def _step(self, packet: list[int]) -> None:
         """Send one packet, and compare everything."""
-        expected = self._receive(packet)
-        got = self._native.exchange(packet, SETTLED + len(packet), expected=len(expected))
-        if got != list(map(tuple, expected)):
-            self._fail_completions(expected, got)
-        several = tlp.format_of(packet[0]) & tlp.DATA and tlp.length_of(packet[0]) > 1
+        expected, several = self._receive(packet), _is_several(packet)
+        sent = self._golden.take_sent()
+        wanted = len(expected) + (0 if several else len(sent))
+        got = self._native.exchange(packet, SETTLED + len(packet), expected=wanted)
+        self._compare_tlps(expected, sent, melts=several, got=got)
         if several:
             self._compare_melted_events()
         else:
             self._compare_events()
         self._compare_counters()
 
-    def _wait(self, completions: int, dwords: int) -> None:
-        """Until that many completions came, and what was sent before them has taken effect."""
-        self._native.wait(completions, 40_000 + 64 * dwords)
+    def _wait(self, tlps: int, dwords: int) -> None:
+        """Until that many packets came, and what was sent before them has taken effect."""
+        self._native.wait(tlps, 40_000 + 64 * dwords)
         self._native.settle(SETTLED + 64)
 
-    def _compare_completions(self, expected: list[list[int]]) -> None:
-        got = self._native.take()
-        if got != list(map(tuple, expected)):
-            self._fail_completions(expected, got)
+    def _compare_tlps(self, expected: list[list[int]], sent: list[list[int]], *, melts: bool = False,
+                      got: list[tuple[int, ...]] | None = None) -> None:
+        """Completions, which are in order; and beside them what the device sends of its own accord.
 
-    def _fail_completions(self, expected: list[list[int]], got: list[tuple[int, ...]]) -> None:
+        With *melts* the model may have sent more than a device that takes a few clocks for it.
+        """
+        got = self._native.take() if got is None else got
+        completions = [packet for packet in got if _is_completion(packet)]
+        if completions != list(map(tuple, expected)):
+            self._fail_packets("completion", expected, completions)
+        levels = [packet for packet in got if tlp.type_of(packet[0]) & TlpType.MESSAGE]
+        told = [tuple(packet) for packet in sent if tlp.type_of(packet[0]) & TlpType.MESSAGE]
+        before, self._intx = self._intx, self._golden.function.intx
+        alternates = (len(levels) % 2 == 1) == (before != self._intx) and levels == _alternating(levels, told, before)
+        if levels != told and not (melts and alternates):
+            self._fail_packets("INTx message", list(map(list, told)), levels)
+        messages = sorted(packet for packet in got if tlp.type_of(packet[0]) == TlpType.MEMORY)
+        wanted = sorted(tuple(packet) for packet in sent if tlp.type_of(packet[0]) == TlpType.MEMORY)
+        # A reset later in the same packet may have forgotten some.
+        lacks = set(wanted) - set(messages) and not self._golden.function.fence.requested
+        if messages != wanted and (not melts or lacks or collections.Counter(messages) - collections.Counter(wanted)):
+            self._fail_packets("MSI-X message", list(map(list, wanted)), messages)
+        self.messages += len(messages) + len(levels)
+
+    def _fail_packets(self, what: str, expected: list[list[int]], got: list[tuple[int, ...]]) -> None:
         place = next((i for i, (one, other) in enumerate(zip(expected, got, strict=False)) if tuple(one) != other),
                      min(len(expected), len(got)))
-        lines = [f"completion {place} differs ({len(expected)} expected, {len(got)} came)"]
+        lines = [f"{what} {place} differs ({len(expected)} expected, {len(got)} came)"]
         for name, packets in (("expected", expected), ("got", got)):
             lines.append(f"  {name}: {describe(packets[place]) if place < len(packets) else 'none'}")
         self._fail("\n".join(lines))
@@ -329,7 +369,7 @@ class Round:
                 if report:
                     expected.append(("dma_write_done", {"context": context, "status": 1}))
         native.settle(SETTLED)
-        self._compare_completions([])
+        self._compare_tlps([], golden.take_sent())
         self._compare_events(expected)
         self._compare_counters()
 
@@ -419,6 +459,23 @@ class Round:
         for violation in self._native.violations()[:1]:
             lines.append(f"The transmit stream broke a rule in clock {violation.clock}: {violation.rule}.")
         raise Mismatch("\n".join(lines))
+
+
+def _is_several(packet: Sequence[int]) -> bool:
+    """Whether a packet may change several dwords."""
+    return tlp.format_of(packet[0]) & tlp.DATA != 0 and tlp.length_of(packet[0]) > 1
+
+
+def _is_completion(packet: Sequence[int]) -> bool:
+    return tlp.type_of(packet[0]) in (TlpType.COMPLETION, TlpType.COMPLETION_LOCKED)
+
+
+def _alternating(levels: Sequence[tuple[int, ...]], told: Sequence[tuple[int, ...]], raised: bool
+                 ) -> list[tuple[int, ...]]:
+    """As many messages as *levels*, of those *told*, in turn Assert and Deassert."""
+    by_code = {packet[1] & 0xFF: packet for packet in told}
+    codes = (ASSERT_INTA, DEASSERT_INTA)
+    return [by_code.get(codes[(place + raised) % 2], ()) for place in range(len(levels))]
 
 
 def _key(name: str, fields: Mapping[str, int]) -> Key:
@@ -522,6 +579,7 @@ def run(
         statistics.packets += this.packets
         statistics.completions += this.completions
         statistics.events += this.events
+        statistics.messages += this.messages
         statistics.clocks = native.now - clock
         statistics.seconds = time.perf_counter() - start
         progress(statistics)

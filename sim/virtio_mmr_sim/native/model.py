@@ -213,6 +213,8 @@ class NativeModel:
         self._clocks = (ctypes.c_uint64 * (3 * _CAPACITY))()
         self._tag = 0
         self._read32, self._write32 = self._library.read32, self._library.write32
+        #: What came while a completion was waited for; it has still to be taken.
+        self._beside: list[Received] = []
         if waves is not None:
             self._library.trace(self._handle, str(waves).encode())
 
@@ -239,6 +241,7 @@ class NativeModel:
 
     def reset(self, clocks: int = 4) -> None:
         """Raise ``rst`` at once, whatever is on its way; everything queued or collected is dropped."""
+        self._beside.clear()
         self._library.reset(self._handle, clocks)
 
     def clock(self, count: int = 1) -> None:
@@ -310,7 +313,7 @@ class NativeModel:
 
     def take_stamped(self) -> list[Received]:
         """TLPs that the design has sent, the oldest first, with their clocks."""
-        found: list[Received] = []
+        found, self._beside = self._beside, []
         while count := self._library.take(
             self._handle, self._words, _WORDS, self._lengths, self._clocks, _CAPACITY
         ):
@@ -440,19 +443,29 @@ class NativeModel:
         self._tag = (self._tag + 1) & 0xFF
         return self._tag
 
-    def _completion(self, request: Sequence[int] | None, tag: int) -> tlp.Completion:
-        """Send what there is to send, wait for one TLP; it must be the successful completion."""
-        if request is not None:
-            if self._library.received(self._handle):
+    def _keep_requests(self) -> None:
+        """Put aside what the device has sent of its own accord; a completion would belong to nobody."""
+        for received in self.take_stamped():
+            if isinstance(tlp.parse(received.dwords), tlp.Completion):
                 raise NativeError("TLPs are waiting to be taken")
+            self._beside.append(received)
+
+    def _completion(self, request: Sequence[int] | None, tag: int) -> tlp.Completion:
+        """Send what there is to send, wait for the next completion; it must be the right one, and successful."""
+        if request is not None:
+            self._keep_requests()
             self.send(request)
-        if self._library.wait(self._handle, 1, PATIENCE) < 0:
-            raise NativeError(f"no completion after {PATIENCE} clocks")
-        if not self._library.take(self._handle, self._words, _WORDS, self._lengths, self._clocks, 1):
-            raise NativeError("a TLP longer than any completion arrived")
-        dwords = next(iter(self._unpack(1)))
-        completion = tlp.parse(dwords)
-        if not isinstance(completion, tlp.Completion) or completion.tag != tag:
+        while True:
+            if self._library.wait(self._handle, 1, PATIENCE) < 0:
+                raise NativeError(f"no completion after {PATIENCE} clocks")
+            if not self._library.take(self._handle, self._words, _WORDS, self._lengths, self._clocks, 1):
+                raise NativeError("a TLP longer than any completion arrived")
+            dwords = next(iter(self._unpack(1)))
+            completion = tlp.parse(dwords)
+            if isinstance(completion, tlp.Completion):
+                break
+            self._beside.append(Received(dwords, self._clocks[0], self._clocks[1]))
+        if completion.tag != tag:
             raise NativeError(f"{[f'{dword:08x}' for dword in dwords]} where a completion was due")
         if completion.status:
             raise Unsupported(f"the completion says {CompletionStatus(completion.status).name}")

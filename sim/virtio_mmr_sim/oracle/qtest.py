@@ -27,8 +27,8 @@ _IO_BASE = 0xC000
 #: Commands that are sent before answers are read: few enough that neither pipe can fill up.
 _BATCH = 1000
 
-#: Letter of a port command, by bytes.
-_SIZE = MappingProxyType({1: "b", 2: "w", 4: "l"})
+#: Letter of a command for ports or memory, by bytes.
+_SIZE = MappingProxyType({1: "b", 2: "w", 4: "l", 8: "q"})
 
 _VENDOR_VIRTIO, _CAPABILITY_MSIX = 0x1AF4, 0x11
 
@@ -283,11 +283,17 @@ class QtestDevice:
         """Write *data* to the guest's memory."""
         self._exchange([f"write {address:#x} {len(data):#x} 0x{data.hex()}"])
 
-    def memory_access(self, address: int, width: int, value: int | None) -> int:
-        """One access of *width* bytes; what was read, 0 for a write."""
-        letter = _MEMORY_SIZE[width]
-        line = f"read{letter} {address:#x}" if value is None else f"write{letter} {address:#x} {value:#x}"
-        return int(self._exchange([line])[0][3:] or b"0", 16)
+    def place_bar(self, index: int, address: int) -> None:
+        """Give a 32-bit memory BAR its address."""
+        self.config_write(0x10 + 4 * index, 4, address)
+
+    def load(self, address: int, width: int) -> int:
+        """One access of *width* bytes (1, 2, 4 or 8) to memory space."""
+        return int(self._exchange([f"read{_SIZE[width]} {address:#x}"])[0][3:], 16)
+
+    def store(self, address: int, width: int, value: int) -> None:
+        """One access of *width* bytes (1, 2, 4 or 8) to memory space."""
+        self._exchange([f"write{_SIZE[width]} {address:#x} {value:#x}"])
 
     # The legacy window
 
@@ -333,9 +339,6 @@ class QtestDevice:
 #: Where the modern BAR is put, above the guest's memory.
 _MODERN_BASE = 0xC000_0000
 
-#: Letter of a memory command, by bytes.
-_MEMORY_SIZE = MappingProxyType({1: "b", 2: "w", 4: "l"})
-
 
 class ModernBar:
     """The modern BAR 4 of a `QtestDevice`: common configuration, then pages for the others."""
@@ -350,12 +353,12 @@ class ModernBar:
     def read(self, offset: int, width: int) -> int:
         """*width* bytes (1, 2 or 4) at *offset*."""
         self.accesses += 1
-        return self._device.memory_access(_MODERN_BASE + offset, width, None)
+        return self._device.load(_MODERN_BASE + offset, width)
 
     def write(self, offset: int, width: int, value: int) -> None:
         """Write *width* bytes at *offset*."""
         self.accesses += 1
-        self._device.memory_access(_MODERN_BASE + offset, width, value)
+        self._device.store(_MODERN_BASE + offset, width, value)
 
     def set_msix(self, enable: bool) -> None:
         """Switch MSI-X Enable."""

@@ -146,6 +146,10 @@ class FunctionState(wiring.Component):
     row : Out(function_row(queues))
     restore : Out(1)
         Device configuration returns to its initial values.
+    fenced : Out(1)
+        A reset begins: interrupts of before are forgotten.
+    cause : Out(2)
+        Reasons to interrupt the driver, as bits of the ISR: bit 0 for a queue, bit 1 for the configuration.
     modern.PORTS
         With a modern interface.
     """
@@ -186,6 +190,8 @@ class FunctionState(wiring.Component):
             "reported": In(Reported),
             "row": Out(self._row),
             "restore": Out(1),
+            "fenced": Out(1),
+            "cause": Out(2),
             **(PORTS if modern is not None else {}),
         })
 
@@ -324,8 +330,7 @@ class FunctionState(wiring.Component):
                     new.queue_vector_valid.eq(row.queue_vector_valid | Cat(selected)),
                 ]
 
-        with m.If(touch.function_isr.read[0]):
-            m.d.comb += new.isr.eq(0)
+        m.d.comb += new.isr.eq(Mux(touch.function_isr.read[0], 0, row.isr) | self.cause)
 
         judge = Signal()
         with m.If(status_written & ~status_reset):
@@ -336,7 +341,7 @@ class FunctionState(wiring.Component):
             with m.If(driver_ok & ~row.status[2]):
                 m.d.comb += [new.tell_driver_ok.eq(1), judge.eq(1)]
                 with m.If(row.badstate != 0):
-                    m.d.comb += [new.status[6].eq(1), new.isr[1].eq(1), generation_moves.eq(~row.status[6])]
+                    m.d.comb += [new.status[6].eq(1), self.cause[1].eq(1), generation_moves.eq(~row.status[6])]
 
         kicked = Cat(touch.kick.data[:8], Mux(touch.kick.write[1], touch.kick.data[8:], 0))
         kick = touch.kick.write[0] & ~status_reset
@@ -379,10 +384,10 @@ class FunctionState(wiring.Component):
         with m.Switch(event.kind):
             with m.Case(EventKind.INTERRUPT):
                 with m.If(current & event.value[0]):
-                    m.d.comb += new.isr[1].eq(1)
+                    m.d.comb += self.cause[1].eq(1)
                 ready = modern.may_interrupt(event.queue) if modern else C(1)
                 with m.If(current & ~event.value[0] & (row.badstate == 0) & ready):
-                    m.d.comb += new.isr[0].eq(1)
+                    m.d.comb += self.cause[0].eq(1)
             with m.Case(EventKind.FAULT):
                 with m.If(current):
                     m.d.comb += faulty.eq(Cat(event.value == cause for cause in (1, 2, 3)))
@@ -421,7 +426,7 @@ class FunctionState(wiring.Component):
             with m.If(Mux(status_written, (touch.function_status.data & 0xBF).any() | row.status[6], ~idle)):
                 m.d.comb += [
                     new.status[6].eq(1),
-                    new.isr[1].eq(1),
+                    self.cause[1].eq(1),
                     generation_moves.eq(~row.status[6]),
                 ]
 
@@ -444,6 +449,7 @@ class FunctionState(wiring.Component):
                 if name in self._row.members:
                     m.d.comb += new[name].eq(self.reset_values().get(name, 0))
             m.d.comb += self.restore.eq(1)
+        m.d.comb += self.fenced.eq(fence)
         with m.If(fence):
             m.d.comb += [
                 new.epoch.eq(row.epoch + ~row.reset_unsent),

@@ -1,8 +1,8 @@
 """The way out: packets leave whole, in the order in which they were handed in.
 
-Specification: PCI Express Base 5.0, 2.4.1 (ordering). Completions are the only packets so far; the
-requester's writes and the messages of interrupts join the same queue when they are built, so that
-"data, then index, then interrupt, then a later completion" needs no other rule.
+Specification: PCI Express Base 5.0, 2.4.1 (ordering). Messages of interrupts come before completions: an
+interrupt may pass a completion that was handed in before it, and none that was handed in after it passes the
+interrupt.
 """
 
 from amaranth.hdl import Module, Signal

@@ -208,7 +208,7 @@ class ConfigSpace(wiring.Component):
             control.memory_enabled.eq(bit("memory_enable") & awake),
             control.io_enabled.eq(bit("io_enable") & awake),
             control.bus_master.eq(bit("bus_master") & awake),
-            control.interrupt_disable.eq(bit("interrupt_disable")),
+            control.interrupt_disable.eq(bit("interrupt_disable") | ~awake),
             control.msix_enable.eq(bit("msix_enable")),
             control.msix_mask.eq(bit("msix_mask")),
             control.max_payload_size.eq(bit("max_payload_size")),

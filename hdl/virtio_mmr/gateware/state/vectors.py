@@ -1,0 +1,184 @@
+"""The MSI-X vectors of every function: table entries, masks, pending bits, all in memory rows.
+
+Specification: PCI Local Bus 3.0, 6.8.2. Masks and pending bits stand in rows of up to 32 vectors, as the pending
+bits are read; a function's row says which of these rows count, so that a reset takes one clock.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+#: Vectors whose bits stand in one row.
+GROUP = 32
+
+#: Bytes of an entry that are kept in the table's memory; the rest is the mask.
+_STORED = 12
+
+
+class VectorEntry(data.Struct):
+    """One table entry, as it reads."""
+
+    address: unsigned(64)
+    data: unsigned(32)
+    masked: unsigned(1)
+
+
+class VectorAccess(wiring.Signature):
+    """What a window asks of the table in the clock of an access.
+
+    Members
+    -------
+    asked : Out(1)
+        An access to the table or to the pending bits.
+    vector : Out(11)
+        Whose entry, and whose group of pending bits, is meant.
+    strobe : Out(16)
+        Bytes of the entry to write.
+    data : Out(32)
+        For each of the entry's four dwords.
+    entry : In(VectorEntry), pending : In(32)
+        As they read, in the same clock.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({
+            "asked": Out(1),
+            "vector": Out(11),
+            "strobe": Out(16),
+            "data": Out(32),
+            "entry": In(VectorEntry),
+            "pending": In(GROUP),
+        })
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VectorAccess)
+
+
+class VectorTable(wiring.Component):
+    """Rows of vectors, the view of one of them, and the change of this clock.
+
+    Nothing waits: what is asked in a clock is shown in it and changed at its end.
+
+    Parameters
+    ----------
+    vectors
+        Entries of a function's table.
+    functions
+        Number of functions.
+
+    Members
+    -------
+    function : In(8), vector : In(11)
+        Whose rows are meant in this clock.
+    entry : Out(VectorEntry)
+    pending, ready : Out(32)
+        Pending bits of the vector's group; those of them that are not masked.
+    strobe : In(16), data : In(32)
+        Write these bytes of the entry; `data` stands for each of its four dwords.
+    pend, sent : In(1)
+        Set, or clear, the vector's pending bit.
+    forget : In(1)
+        Clear all pending bits of the function, before `pend`.
+    restore : In(1)
+        Return the function's entries and pending bits to their reset values; never together with another change.
+    """
+
+    def __init__(self, vectors: int, *, functions: int = 1):
+        self._vectors = vectors
+        self._functions = functions
+        super().__init__({
+            "function": In(8),
+            "vector": In(11),
+            "entry": Out(VectorEntry),
+            "pending": Out(GROUP),
+            "ready": Out(GROUP),
+            "strobe": In(16),
+            "data": In(32),
+            "pend": In(1),
+            "sent": In(1),
+            "forget": In(1),
+            "restore": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        width = min(self._vectors, GROUP)
+        groups = -(-self._vectors // GROUP)
+        group_bits, place_bits = (groups - 1).bit_length(), (width - 1).bit_length()
+        place = self.vector[:place_bits]
+        group = self.vector[place_bits:place_bits + group_bits]
+
+        # --- Which rows count -----------------------------------------------------------------------------
+        function_row = data.StructLayout({"valid": groups, "pending_valid": groups})
+        m.submodules.functions = rows = memory.Memory(shape=function_row, depth=self._functions, init=[])
+        row_read, row_write = rows.read_port(domain="comb"), rows.write_port()
+        row = row_read.data
+        here = Cat(group == i for i in range(groups))
+        valid, pending_valid = (row.valid & here).any(), (row.pending_valid & here).any()
+
+        # --- The group's bits -----------------------------------------------------------------------------
+        # An entry that was never written has no bytes in the table's memory yet.
+        group_row = data.StructLayout({"written": width, "unmasked": width, "pending": width})
+        m.submodules.groups = bits = memory.Memory(
+            shape=group_row, depth=self._functions << group_bits, init=[])
+        bits_read, bits_write = bits.read_port(domain="comb"), bits.write_port()
+        now, new = Signal(group_row), Signal(group_row)
+        mine = Cat(place == i for i in range(width))
+        m.d.comb += [
+            row_read.addr.eq(self.function),
+            row_write.addr.eq(self.function),
+            bits_read.addr.eq(Cat(group, self.function)),
+            bits_write.addr.eq(Cat(group, self.function)),
+            now.written.eq(Mux(valid, bits_read.data.written, 0)),
+            now.unmasked.eq(Mux(valid, bits_read.data.unmasked, 0)),
+            now.pending.eq(Mux(pending_valid, bits_read.data.pending, 0)),
+            new.eq(now),
+        ]
+        self._unmasked = now.unmasked
+        written = (now.written & mine).any()
+        stored_strobe, mask_strobe = self.strobe[:_STORED], self.strobe[_STORED]
+        with m.If(stored_strobe.any()):
+            m.d.comb += new.written.eq(now.written | mine)
+        with m.If(mask_strobe):
+            m.d.comb += new.unmasked.eq(Mux(self.data[0], now.unmasked & ~mine, now.unmasked | mine))
+        left = Mux(self.forget, 0, now.pending)
+        with m.If(self.pend):
+            m.d.comb += new.pending.eq(left | mine)
+        with m.Elif(self.sent):
+            m.d.comb += new.pending.eq(now.pending & ~mine)
+        changed = stored_strobe.any() | mask_strobe | self.pend | self.sent
+        m.d.comb += [
+            bits_write.data.eq(new),
+            bits_write.en.eq(changed),
+            row_write.data.valid.eq(Mux(self.restore, 0, row.valid) | Mux(changed, here, 0)),
+            row_write.data.pending_valid.eq(
+                Mux(self.restore | self.forget, 0, row.pending_valid) | Mux(changed, here, 0)),
+            row_write.en.eq(changed | self.restore | self.forget),
+            self.pending.eq(now.pending),
+            self.ready.eq(now.pending & now.unmasked),
+        ]
+
+        # --- The entry ------------------------------------------------------------------------------------
+        m.submodules.entries = entries = memory.Memory(
+            shape=data.ArrayLayout(8, _STORED), init=[],
+            depth=self._functions << (self._vectors - 1).bit_length())
+        entry_read, entry_write = entries.read_port(domain="comb"), entries.write_port(granularity=1)
+        entry_bits = (self._vectors - 1).bit_length()
+        address = Cat(self.vector[:entry_bits], self.function)
+        m.d.comb += [entry_read.addr.eq(address), entry_write.addr.eq(address)]
+        for byte in range(_STORED):
+            lane = self.data[8 * (byte % 4):8 * (byte % 4) + 8]
+            # Bits 1:0 of the address are zero.
+            value = Cat(0, 0, lane[2:]) if byte == 0 else lane
+            strobe = stored_strobe[byte]
+            m.d.comb += [
+                entry_write.data[byte].eq(Mux(strobe, value, 0)),
+                entry_write.en[byte].eq(strobe | (stored_strobe.any() & ~written)),
+            ]
+        shown = Mux(written, entry_read.data.as_value(), 0)
+        m.d.comb += [
+            self.entry.address.eq(shown[:64]),
+            self.entry.data.eq(shown[64:]),
+            self.entry.masked.eq(~(now.unmasked & mine).any()),
+        ]
+        return m

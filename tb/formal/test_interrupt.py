@@ -1,0 +1,129 @@
+"""A cause is told once, or pending, or forgotten for a reason; and nothing is told without one."""
+
+from amaranth.hdl import Mux, Signal
+from formal.proof import proof
+from virtio_mmr.gateware.interrupt import InterruptUnit
+from virtio_mmr.gateware.state.vectors import GROUP
+from virtio_mmr.gateware.tlp.message import IntxMessenger, MessageBuilder
+from virtio_mmr_sim.formal import Harness, Mode, PacketContract, Side, StreamContract
+
+
+def unit(vectors, functions=1):
+    """The unit, and one vector with what the driver is owed of it: (harness, unit, shown, pending, owed, sends)."""
+    h = Harness()
+    dut = h.add(InterruptUnit(vectors, functions=functions), driven={"initialise"})
+    table, shown = dut.table, dut._vectors_shown
+    h.assume(dut.function < functions)
+    h.assume(~table.asked | (dut.busy & (dut.cause == 0) & ~dut.forget & ~dut.restore & (table.vector < vectors)))
+    h.assume((dut.cause != 3) & (~dut.restore | (dut.cause == 0)))
+    h.assume(~table.strobe.any() | table.asked)
+    h.check(dut.visited < functions)
+    mine, vector = h.constant(8, "mine"), h.constant(11, "vector")
+    h.assume((mine < functions) & (vector < vectors))
+    # What a slow reader of the unit's inputs would note.
+    owed, unmasked = Signal(), Signal()
+    here = dut.busy & (dut.function == mine)
+    reason = Mux(dut.cause[1], dut.config_vector, dut.queue_vector)
+    caused = here & dut.cause.any() & dut.msix_enable & (reason == vector)
+    sends = Signal()
+    h.m.d.comb += sends.eq(
+        dut._sends & (dut.visited == mine) & (shown.vector == vector))
+    with h.m.If(here & (dut.forget | dut.restore) | sends):
+        h.m.d.sync += owed.eq(0)
+    with h.m.If(caused):
+        h.m.d.sync += owed.eq(1)
+    with h.m.If(here & table.asked & (table.vector == vector) & table.strobe[12]):
+        h.m.d.sync += unmasked.eq(~table.data[0])
+    with h.m.If(here & dut.restore):
+        h.m.d.sync += unmasked.eq(0)
+    in_sight = (shown.function == mine) & (shown.vector[5:] == vector[5:] if vectors > GROUP else 1)
+    pending = (shown.pending >> vector[:5])[0]
+    h.check(~in_sight | (pending == owed))
+    h.check(~in_sight | ((shown._unmasked >> vector[:5])[0] == unmasked))
+    h.check(~in_sight | ((shown.ready >> vector[:5])[0] == (owed & unmasked)))
+    # Told only if it is owed, and may be told in that very clock.
+    h.check(~sends | (owed & unmasked & dut.may_send & ~dut.busy))
+    loaded = dut.message.valid & ~h.past(dut.message.valid & ~dut.message.ready)
+    h.check(loaded == h.past(dut._sends))
+    StreamContract.watch(h, "message", dut.message)
+    return h, dut, shown, pending, owed, sends
+
+
+@proof("a cause sets its vector's pending bit, and nothing else does; the bit goes when the message is sent or by a "
+       "reset; a message is sent only for a bit that is set, unmasked and allowed in that clock; whatever is pending "
+       "stands in the queue (MSX-03, MSX-04, LEG-13)", block="InterruptUnit, VectorTable", depth=2, cover=9)
+def test_causes():
+    h, dut, shown, _, _owed, sends = unit(3)
+    h.check(~shown.pending.any() | (dut._count == 1))
+    h.check(dut._count == dut._queued_now)
+    h.check(~dut._visiting | (dut._count == 1))
+    h.check(~dut._picked | dut._visiting)
+    h.check(dut._place < 3)
+    h.cover(sends)
+    return h
+
+
+@proof("the same with two groups of pending bits: bounded, since a visit takes many clocks",
+       block="InterruptUnit, VectorTable", mode=Mode.BOUNDED, depth=9, cover=10, full=True)
+def test_two_groups():
+    h, dut, shown, _, owed, sends = unit(34)
+    h.check(~owed | (dut._count == 1))
+    h.cover(sends & (shown.vector == 33))
+    return h
+
+
+@proof("the same for two functions, whose rows stay apart", block="InterruptUnit, VectorTable", mode=Mode.BOUNDED,
+       depth=10, cover=10, full=True)
+def test_two_functions():
+    h, dut, _, _, owed, sends = unit(2, functions=2)
+    h.check(~owed | (dut._count != 0))
+    h.cover(sends & (dut.visited == 1))
+    return h
+
+
+@proof("what may be sent is sent within 8 clocks of the unit's own, if the link takes it, whatever waits beside it; a "
+       "unit that gets no clock asks for one within 8", block="InterruptUnit", mode=Mode.BOUNDED, depth=16, cover=0)
+def test_bounded_wait():
+    h, dut, shown, _, owed, sends = unit(2)
+    waits, denied = Signal(range(16)), Signal(range(16))
+    able = owed & dut.may_send & dut.message.ready & shown.ready.any()
+    h.m.d.sync += waits.eq(Mux(able & ~sends & ~dut.busy, waits + 1, 0))
+    h.check(waits <= 8)
+    mine = (shown.pending != 0) & (dut._count != 0) & dut.busy & dut.message.ready
+    h.m.d.sync += denied.eq(Mux(mine & ~dut.starved, denied + 1, 0))
+    h.check(denied <= 9)
+    return h
+
+
+@proof("messages of interrupts are packets without a gap, and stay until they are taken", block="MessageBuilder",
+       depth=2, cover=8)
+def test_packets():
+    h = Harness()
+    for width in (64, 128):
+        dut = h.add(MessageBuilder(width), f"dut_{width}")
+        StreamContract.watch(h, f"message_{width}", dut.message, Side.ASSUME)
+        StreamContract.watch(h, f"beats_{width}", dut.beats)
+        packets = PacketContract.watch(h, f"packets_{width}", dut.beats, gapless=True)
+        h.check(packets.inside == (dut._packet._beat != 0))
+        h.check(~packets.inside | dut.message.valid)
+        h.check(dut._packet._beat * (width // 32) < Mux(dut._packet.five, 5, 4))
+    return h
+
+
+@proof("messages of INTA take turns, stay until they are taken, and end at the level (LEG-42)", block="IntxMessenger",
+       depth=2, cover=8)
+def test_levels():
+    h = Harness()
+    dut = h.add(IntxMessenger(128))
+    StreamContract.watch(h, "beats", dut.beats)
+    raised = Signal()
+    taken = dut.beats.valid & dut.beats.ready
+    code = dut.beats.p.data[32:40]
+    with h.m.If(taken):
+        h.m.d.sync += raised.eq(~raised)
+    h.check(~dut.beats.valid | (code == Mux(raised, 0x24, 0x20)))
+    h.check(dut.beats.valid | (raised == dut.level))
+    h.check(raised == dut._told)
+    h.check(dut._packet._beat == 0)
+    h.cover(taken & raised)
+    return h

@@ -1,0 +1,364 @@
+"""MSI-X messages with their table and pending bits, and INTx; seen from the link."""
+
+from cocotb.triggers import ClockCycles
+from system.legacy_driver import (
+    CONFIG_VECTOR,
+    ISR,
+    NO_VECTOR,
+    QUEUE_VECTOR,
+    STATUS,
+    needs_memory,
+    needs_msix,
+    needs_queues,
+    select,
+)
+from virtio_mmr.config.device import Space
+from virtio_mmr_sim.host.root_port import RootPort
+from virtio_mmr_sim.model.tlp import MemoryRequest
+from virtio_mmr_sim.testbench import COMMAND, case
+
+#: Bytes of a table entry, and where its mask stands.
+ENTRY, CONTROL = 16, 12
+
+
+class Vectors:
+    """The table as the bench programs it."""
+
+    def __init__(self, tb):
+        needs_memory(tb)
+        needs_msix(tb)
+        self._tb = tb
+        self.window = tb.window(Space.MSIX)
+        self.entries = [self._entry(vector) for vector in range(tb.config.msix_vectors)]
+
+    def _entry(self, vector):
+        """Address and data; every other address lies above 4 GiB."""
+        rng = self._tb.rng
+        return rng.getrandbits(30) << 2 | (rng.randrange(1, 1 << 32) << 32 if vector % 2 else 0), rng.getrandbits(32)
+
+    async def program(self, *, mask=0):
+        """MSI-X on, every entry filled; configuration gets vector 0, the queues one each as far as they go."""
+        tb = self._tb
+        await tb.set_msix(True)
+        for vector, (address, data) in enumerate(self.entries):
+            await self.window.write(ENTRY * vector, address, 8)
+            await self.window.write(ENTRY * vector + 8, data, 4)
+            await self.mask(vector, mask)
+        await tb.legacy.write(CONFIG_VECTOR, 0, 2)
+        for queue in range(len(tb.config.queues)):
+            await select(tb, queue)
+            await tb.legacy.write(QUEUE_VECTOR, self.of_queue(queue), 2)
+        await tb.host.settle()
+
+    def of_queue(self, queue):
+        return (queue + 1) % len(self.entries)
+
+    async def mask(self, vector, mask=1):
+        await self.window.write(ENTRY * vector + CONTROL, mask, 4)
+
+    async def pending(self):
+        return await self.window.read(self.window.size // 2, 8)
+
+    def message(self, vector):
+        """What the host must get: one dword, all bytes enabled, the shortest header."""
+        address, data = self.entries[vector]
+        return MemoryRequest(write=True, address=address, payload=(data,), wide=address >= 1 << 32,
+                             requester=self._tb.host.captured)
+
+    async def expect(self, *vectors):
+        """Exactly these messages have come since the last look, in any order."""
+        tb = self._tb
+        await tb.host.settle(100)
+        found = [tb.host.messages.popleft() for _ in range(len(tb.host.messages))]
+        key = repr
+        assert sorted(found, key=key) == sorted(map(self.message, vectors), key=key)
+
+
+@case
+async def entries_start_masked_with_zeros_also_after_a_function_level_reset(tb):
+    for _ in range(2):
+        vectors = Vectors(tb)
+        for vector in range(len(vectors.entries)):
+            assert await vectors.window.read(ENTRY * vector, 8) == 0
+            assert await vectors.window.read(ENTRY * vector + 8, 8) == 1 << 32
+        assert await vectors.pending() == 0
+        await vectors.program()
+        await tb.set_msix(True, mask=True)
+        await tb.cause(config_change=True)
+        assert await vectors.pending() == 1
+        await tb.host.config_write(tb.capability("express") + 8, 1 << 15, 2)
+        await tb.bring_up()
+
+
+@case
+async def table_takes_bytes_words_dwords_and_quadwords(tb):
+    vectors = Vectors(tb)
+    size = ENTRY * len(vectors.entries)
+    stored = bytearray(b"".join(bytes(CONTROL) + b"\1\0\0\0" for _ in vectors.entries))
+    for _ in range(120):
+        width = tb.rng.choice((1, 2, 4, 8))
+        offset = tb.rng.randrange(0, size, width)
+        data = tb.rng.randbytes(width)
+        await vectors.window.write(offset, int.from_bytes(data, "little"), width)
+        for place, byte in enumerate(data, offset):
+            reserved = {0: 0xFC, CONTROL: 1}.get(place % ENTRY, 0xFF if place % ENTRY < CONTROL else 0)
+            stored[place] = byte & reserved
+        if tb.rng.random() < 0.3:
+            assert await vectors.window.read(offset, width) == int.from_bytes(stored[offset:offset + width], "little")
+    for offset in range(0, size, 8):
+        assert await vectors.window.read(offset, 8) == int.from_bytes(stored[offset:offset + 8], "little")
+    assert await vectors.window.read(size, 8) == 0
+
+
+@case
+async def every_cause_sends_its_vector_and_no_vector_sends_none(tb):
+    vectors = Vectors(tb)
+    await vectors.program()
+    await tb.cause(config_change=True)
+    await vectors.expect(0)
+    for queue in range(len(tb.config.queues)):
+        await tb.cause(queue=queue)
+        await vectors.expect(vectors.of_queue(queue))
+        await select(tb, queue)
+        await tb.legacy.write(QUEUE_VECTOR, NO_VECTOR, 2)
+        await tb.host.settle()
+        await tb.cause(queue=queue)
+        await vectors.expect()
+    await tb.legacy.write(CONFIG_VECTOR, NO_VECTOR, 2)
+    await tb.host.settle()
+    await tb.cause(config_change=True)
+    # A queue that the device does not have has no vector either.
+    await tb.cause(queue=len(tb.config.queues))
+    await vectors.expect()
+    assert await vectors.pending() == 0
+    # The ISR is kept all the same.
+    assert await tb.legacy.read(ISR, 1) == 3
+
+
+@case
+async def masked_vector_is_pending_and_unmasking_sends_once(tb):
+    vectors = Vectors(tb)
+    needs_queues(tb, 1)
+    await vectors.program(mask=1)
+    mine = vectors.of_queue(0)
+    for _ in range(3):
+        await tb.cause(queue=0)
+    await vectors.expect()
+    assert await vectors.pending() == 1 << mine
+    await vectors.window.write(vectors.window.size // 2, 0, 8)
+    assert await vectors.pending() == 1 << mine
+    await vectors.mask(mine, 0)
+    await vectors.expect(mine)
+    assert await vectors.pending() == 0
+    await vectors.mask(mine, 1)
+    await vectors.mask(mine, 0)
+    await vectors.expect()
+
+
+@case
+async def function_mask_holds_all_and_without_enable_nothing_is_sent(tb):
+    vectors = Vectors(tb)
+    needs_queues(tb, 1)
+    await vectors.program()
+    mine = vectors.of_queue(0)
+    await tb.set_msix(True, mask=True)
+    await tb.cause(queue=0)
+    await tb.cause(config_change=True)
+    await vectors.expect()
+    assert await vectors.pending() == 1 << mine | 1
+    await tb.set_msix(False)
+    await vectors.expect()
+    # A cause without MSI-X is told by the ISR alone; what was pending stays.
+    assert await tb.legacy.read(ISR, 1) == 3
+    await tb.cause(queue=0)
+    await vectors.expect()
+    assert await tb.legacy.read(ISR, 1) == 1
+    await tb.set_msix(True)
+    await vectors.expect(*{mine, 0})
+    assert await vectors.pending() == 0
+
+
+@case
+async def nothing_is_sent_without_bus_master_or_in_d3hot(tb):
+    vectors = Vectors(tb)
+    needs_queues(tb, 1)
+    await vectors.program()
+    for offset, off, on in ((COMMAND, 0b011, 0b111), (tb.capability("power") + 4, 3, 0)):
+        await tb.host.config_write(offset, off, 2)
+        await tb.cause(queue=0)
+        await tb.cause(queue=0)
+        await vectors.expect()
+        await tb.host.config_write(offset, on, 2)
+        await vectors.expect(vectors.of_queue(0))
+
+
+@case
+async def no_message_follows_the_completion_that_forbids_it(tb):
+    """Whatever the moment, what was handed in before leaves before the completion, and nothing after it."""
+    vectors = Vectors(tb)
+    needs_queues(tb, 1)
+    await vectors.program()
+    sent = 0
+    for delay in range(40):
+        tb.into["interrupt_cause"].put(function=0, epoch=tb.epoch, queue=0, config_change=0)
+        await ClockCycles(tb.dut.clk, 1 + delay % 20)
+        await tb.host.config_write(COMMAND, 0b011, 2)
+        before = len(tb.host.messages)
+        await tb.host.settle(60)
+        assert len(tb.host.messages) == before, "a message came after the completion that forbids it"
+        await tb.host.config_write(COMMAND, 0b111, 2)
+        await vectors.expect(vectors.of_queue(0))
+        sent += before
+    assert 0 < sent < 40, "the moment was always the same"
+
+
+@case
+async def reset_forgets_what_is_pending_but_not_the_table(tb):
+    vectors = Vectors(tb)
+    needs_queues(tb, 1)
+    await vectors.program()
+    table = [await vectors.window.read(ENTRY * vector, 8) for vector in range(len(vectors.entries))]
+    await tb.set_msix(True, mask=True)
+    await tb.cause(queue=0)
+    assert await vectors.pending() == 1 << vectors.of_queue(0)
+    await tb.legacy.write(STATUS, 0, 1)
+    assert await tb.legacy.read(STATUS, 1) == 0
+    assert await vectors.pending() == 0
+    await tb.set_msix(True)
+    await tb.host.settle()
+    await tb.cause(queue=0)
+    await vectors.expect()
+    assert [await vectors.window.read(ENTRY * vector, 8) for vector in range(len(vectors.entries))] == table
+
+
+@case
+async def causes_never_wait_for_the_link(tb):
+    vectors = Vectors(tb)
+    needs_queues(tb, 1)
+    await vectors.program()
+    tb.sink.stall = 1
+    for _ in range(40):
+        await tb.cause(queue=0)
+        await tb.cause(config_change=True)
+    tb.sink.stall = 0.3
+    mine = vectors.of_queue(0)
+    # One of each was on its way when the next came, and all later ones melted into one of each.
+    await tb.host.settle(200)
+    found = [tb.host.messages.popleft() for _ in range(len(tb.host.messages))]
+    assert set(map(repr, found)) == {repr(vectors.message(0)), repr(vectors.message(mine))}
+    assert len(found) <= 5
+    assert await vectors.pending() == 0
+
+
+@case
+async def stopped_function_sends_its_configuration_interrupt(tb):
+    vectors = Vectors(tb)
+    needs_queues(tb, 1)
+    await vectors.program()
+    await tb.legacy.write(STATUS, 7, 1)
+    await tb.host.settle()
+    await tb.fault(3)
+    await vectors.expect(0)
+    await tb.cause(queue=0)
+    await vectors.expect()
+
+
+@case(bring_up=False)
+async def root_complex_of_others_sets_msix_up_and_hears_it(tb):
+    """Discovery, table and enabling are cocotbext-pcie's; so is the target of the messages."""
+    needs_memory(tb)
+    needs_msix(tb)
+    root = RootPort(tb.host)
+    device = await root.enumerate()
+    count = tb.config.msix_vectors
+    assert await device.alloc_irq_vectors(count, count) == count
+    bar, region = tb.config.find(Space.LEGACY)
+    if bar.kind.value == "io":
+        tb.skip("the legacy window is not in memory")
+    window = root.bars()[bar.index][0] + region.offset
+    await root.write(window + CONFIG_VECTOR, b"\0\0" + (count - 1).to_bytes(2, "little"))
+    await tb.host.settle()
+    heard = []
+
+    def handler(vector):
+        async def hear():
+            heard.append(vector)
+        return hear
+
+    for vector in range(count):
+        device.request_irq(vector, handler(vector))
+    await tb.cause(config_change=True)
+    await tb.host.settle()
+    assert heard == [0]
+    await tb.cause(queue=0)
+    await tb.host.settle()
+    assert heard == [0, count - 1]
+
+
+# INTx.
+
+
+def needs_intx(tb):
+    """The case uses the interrupt pin."""
+    if not tb.config.intx:
+        tb.skip("the device has no interrupt pin")
+
+
+async def inta(tb, level):
+    """The port, the messages and Interrupt Disable agree."""
+    await tb.host.settle(60)
+    assert int(tb.dut.intx.value) == int(tb.host.intx) == level
+
+
+@case
+async def inta_follows_the_isr(tb):
+    needs_intx(tb)
+    await inta(tb, 0)
+    await tb.cause(queue=0)
+    await inta(tb, 1)
+    await tb.cause(config_change=True)
+    await inta(tb, 1)
+    # The message that lowers it comes before the completion of the read.
+    assert await tb.legacy.read(ISR, 1) == 3
+    assert not tb.host.intx
+    await inta(tb, 0)
+    await tb.cause(config_change=True)
+    await tb.legacy.write(STATUS, 0, 1)
+    await inta(tb, 0)
+
+
+@case
+async def inta_is_lowered_by_interrupt_disable_msix_and_d3hot_and_not_by_bus_master(tb):
+    needs_intx(tb)
+    status = 1 << 3
+    await tb.cause(queue=0)
+    for offset, off, on, shown in (
+        (COMMAND, 0x407, 0x007, status), (tb.capability("power") + 4, 3, 0, status),
+    ):
+        await inta(tb, 1)
+        await tb.host.config_write(offset, off, 2)
+        assert not tb.host.intx
+        await inta(tb, 0)
+        assert await tb.host.config_read(0x06, 2) & status == shown
+        await tb.host.config_write(offset, on, 2)
+        await inta(tb, 1)
+    await tb.host.config_write(COMMAND, 0x003, 2)
+    await inta(tb, 1)
+    if tb.config.msix_vectors:
+        await tb.set_msix(True)
+        await inta(tb, 0)
+        assert await tb.host.config_read(0x06, 2) & status == 0
+        await tb.set_msix(False)
+        await inta(tb, 1)
+    await tb.legacy.read(ISR, 1)
+    await inta(tb, 0)
+
+
+@case
+async def device_without_a_pin_raises_nothing(tb):
+    if tb.config.intx:
+        tb.skip("the device has an interrupt pin")
+    await tb.cause(queue=0)
+    assert int(tb.dut.intx.value) == 0
+    await tb.host.silence()
+    assert not tb.host.intx

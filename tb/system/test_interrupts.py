@@ -1,0 +1,10 @@
+"""Interrupts: statements MSX-01 to MSX-06, LEG-42 to LEG-44 and CFG-16 of the test plan."""
+
+from system.devices import USUAL as DEVICES  # noqa: F401
+
+BENCH = "bench_interrupts"
+
+
+def test_interrupts(check):
+    """One case of the bench on one device."""
+    check()
