@@ -64,7 +64,7 @@ def test_causes():
 
 
 @proof("the same with two groups of pending bits: bounded, since a visit takes many clocks",
-       block="InterruptUnit, VectorTable", mode=Mode.BOUNDED, depth=9, cover=10, full=True)
+       block="InterruptUnit, VectorTable", mode=Mode.BOUNDED, depth=8, cover=10, full=True)
 def test_two_groups():
     h, dut, shown, _, owed, sends = unit(34)
     h.check(~owed | (dut._count == 1))
@@ -73,7 +73,7 @@ def test_two_groups():
 
 
 @proof("the same for two functions, whose rows stay apart", block="InterruptUnit, VectorTable", mode=Mode.BOUNDED,
-       depth=10, cover=10, full=True)
+       depth=8, cover=9, full=True)
 def test_two_functions():
     h, dut, _, _, owed, sends = unit(2, functions=2)
     h.check(~owed | (dut._count != 0))
