@@ -82,7 +82,7 @@ def test_two_functions():
 
 
 @proof("what may be sent is sent within 8 clocks of the unit's own, if the link takes it, whatever waits beside it; a "
-       "unit that gets no clock asks for one within 8", block="InterruptUnit", mode=Mode.BOUNDED, depth=16, cover=0)
+       "unit that gets no clock asks for one within 8", block="InterruptUnit", mode=Mode.BOUNDED, depth=16, cover=9)
 def test_bounded_wait():
     h, dut, shown, _, owed, sends = unit(2)
     waits, denied = Signal(range(16)), Signal(range(16))
@@ -92,6 +92,7 @@ def test_bounded_wait():
     mine = (shown.pending != 0) & (dut._count != 0) & dut.busy & dut.message.ready
     h.m.d.sync += denied.eq(Mux(mine & ~dut.starved, denied + 1, 0))
     h.check(denied <= 9)
+    h.cover(sends)
     return h
 
 
