@@ -2,6 +2,7 @@
 
 import cocotb
 from cocotb.triggers import ClockCycles
+from system import modern_driver as modern
 from system.legacy_driver import (
     CONFIG_VECTOR,
     ISR,
@@ -14,6 +15,7 @@ from system.legacy_driver import (
     select,
 )
 from virtio_mmr.config.device import Space
+from virtio_mmr.spec.features import TransportFeature
 from virtio_mmr_sim.host.root_port import RootPort
 from virtio_mmr_sim.model.tlp import MemoryRequest
 from virtio_mmr_sim.testbench import COMMAND, case
@@ -264,6 +266,91 @@ async def stopped_function_sends_its_configuration_interrupt(tb):
     await vectors.expect(0)
     await tb.cause(queue=0)
     await vectors.expect()
+
+
+# Beside the modern interface.
+
+
+@case
+async def vectors_are_one_state_whichever_window_sets_them(tb):
+    """One window sets a vector, the other shows it, and the causes follow it."""
+    window, vectors = modern.common(tb), Vectors(tb)
+    await vectors.program()
+    count = len(vectors.entries)
+    registers = (window, modern.CONFIG_VECTOR, modern.QUEUE_VECTOR), (tb.legacy, CONFIG_VECTOR, QUEUE_VECTOR)
+    for number, (mine, other) in enumerate((registers, registers[::-1], registers)):
+        for queue in (None, *range(len(tb.config.queues))):
+            place = 1 if queue is None else 2
+            await select(tb, queue or 0)
+            for value, stored in ((count, NO_VECTOR), ((number + (queue or 0)) % count,) * 2):
+                await mine[0].write(mine[place], value, 2)
+                assert await other[0].read(other[place], 2) == await mine[0].read(mine[place], 2) == stored
+                await tb.cause(queue=queue or 0, config_change=queue is None)
+                await vectors.expect(*() if stored == NO_VECTOR else (stored,))
+
+
+@case
+async def a_modern_queue_interrupts_from_driver_ok_until_its_reset_is_over(tb):
+    modern.needs_feature(tb, TransportFeature.RING_RESET)
+    window, vectors, last = modern.common(tb), Vectors(tb), len(tb.config.queues) - 1
+    isr = tb.window(Space.ISR)
+    await modern.agree(tb)
+    await modern.start_queue(tb, last)
+    await vectors.program()
+    mine = vectors.of_queue(last)
+    await tb.cause(queue=last)
+    await vectors.expect()
+    # The configuration may change at any time.
+    await tb.cause(config_change=True)
+    await vectors.expect(0)
+    assert await isr.read(0, 1) == 2
+    await window.write(modern.STATUS, 0x0F, 1)
+    await tb.host.settle()
+    # The others are not enabled.
+    for queue in range(last + 2):
+        await tb.cause(queue=queue)
+        await vectors.expect(*[mine] if queue == last else ())
+    assert await isr.read(0, 1) == 1
+    await tb.events("queue_update")
+    await modern.select(tb, last)
+    await window.write(modern.QUEUE_RESET, 1, 2)
+    await tb.events("queue_update")
+    # The back end still uses buffers until it says that it has let go.
+    await tb.cause(queue=last)
+    await vectors.expect(mine)
+    assert await window.read(modern.QUEUE_RESET, 2) == 1 and await isr.read(0, 1) == 1
+    await tb.into["queue_quiet"].send(function=0, queue=last)
+    await tb.host.settle()
+    await tb.cause(queue=last)
+    await vectors.expect()
+    assert await window.read(modern.QUEUE_VECTOR, 2) == NO_VECTOR and await isr.read(0, 1) == 0
+    await modern.start_queue(tb, last)
+    await tb.host.settle()
+    await tb.cause(queue=last)
+    await vectors.expect()
+    assert await isr.read(0, 1) == 1
+
+
+@case
+async def the_window_in_configuration_space_unmasks_and_clears(tb):
+    """What a driver without mapped BARs does has its effect on interrupts too."""
+    modern.common(tb)
+    vectors = Vectors(tb)
+    await vectors.program(mask=1)
+    await tb.cause(config_change=True)
+    await vectors.expect()
+    data, (bar, region) = tb.capability("modern_access") + 16, tb.config.find(Space.MSIX)
+    await tb.host.config_write(data - 12, bar.index, 1)
+    await tb.host.config_write(data - 8, region.offset + region.size // 2)
+    await tb.host.config_write(data - 4, 4)
+    assert await tb.host.config_read(data) == 1
+    await tb.host.config_write(data - 8, region.offset + CONTROL)
+    await tb.host.config_write(data, 0)
+    await vectors.expect(0)
+    assert await vectors.pending() == 0
+
+
+# Of a whole system.
 
 
 @case(bring_up=False)

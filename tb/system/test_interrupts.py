@@ -1,6 +1,8 @@
 """Interrupts: statements MSX-01 to MSX-06, LEG-42 to LEG-44 and CFG-16 of the test plan."""
 
-from system.devices import USUAL as DEVICES  # noqa: F401
+from system.devices import MODERN, USUAL
+
+DEVICES = (*USUAL, *MODERN)
 
 BENCH = "bench_interrupts"
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from model_devices import BASE, COMMON, NOTIFY, UPPER, Host, net, transitional
+from model_devices import BASE, COMMON, MSIX, NOTIFY, UPPER, Host, net, transitional
 from virtio_mmr_sim.model.events import DriverEvent, QueueChange
 from virtio_mmr_sim.model.tlp import ConfigRequest, MemoryRequest
 
@@ -236,6 +236,79 @@ def test_mod_20_a_modern_queue_is_served_after_driver_ok_and_a_legacy_one_before
     assert [word["legacy"] for word in events(host, "notification")] == [1]
     host.interrupt()
     assert host.read(ISR, 1) == 1
+
+
+def reset_queue(host: Host, queue: int) -> None:
+    host.write(SELECT, 2, queue)
+    host.write(RESET, 2, 1)
+
+
+def test_mod_13_a_modern_driver_hears_nothing_of_a_queue_whose_reset_is_over(host: Host) -> None:
+    bring_up(host)
+    start(host, 0)
+    start(host, 1)
+    host.write(STATUS, 1, 0x0F)
+    reset_queue(host, 0)
+    host.model.drain()
+    # The back end still uses buffers until it has let go.
+    host.interrupt(queue=0)
+    assert (host.read(RESET, 2), host.read(ISR, 1)) == (1, 1)
+    host.model.queue_quiet(0, 0)
+    for queue in (0, 2):
+        host.interrupt(queue=queue)
+        assert (host.read(RESET, 2), host.read(ISR, 1)) == (0, 0)
+    host.interrupt(queue=1)
+    assert host.read(ISR, 1) == 1
+    host.interrupt(config_change=True)
+    assert host.read(ISR, 1) == 2
+    start(host, 0)
+    host.interrupt(queue=0)
+    assert host.read(ISR, 1) == 1
+
+
+def test_mod_13_a_queue_reset_takes_the_vector_and_leaves_what_is_pending(host: Host) -> None:
+    bring_up(host)
+    host.config_write(0x4A, 2, 1 << 15)
+    start(host, 0)
+    host.write(VECTOR, 2, 2)
+    host.write(STATUS, 1, 0x0F)
+    # Masked, as after reset.
+    host.interrupt(queue=0)
+    reset_queue(host, 0)
+    host.model.drain()
+    host.model.queue_quiet(0, 0)
+    # Whose cause it was is not kept: the vector may be another queue's too.
+    assert (host.read(VECTOR, 2), host.read(MSIX + 0x800, 4)) == (0xFFFF, 1 << 2)
+    start(host, 0)
+    host.config_write(0x04, 2, 0x006)
+    host.write(MSIX + 0x20 + 12, 4, 0)
+    assert len(host.sent()) == 1
+    host.interrupt(queue=0)
+    assert host.sent() == []
+
+
+@pytest.mark.parametrize("by_legacy", [False, True])
+def test_leg_43_vectors_are_one_state_behind_both_windows(host: Host, by_legacy: bool) -> None:
+    host.config_write(0x4A, 2, 1 << 15)
+    host.config_write(0x04, 2, 0x006)
+    for vector in range(3):
+        host.write(MSIX + 16 * vector, 4, 0xFEE0_0000 + 16 * vector)
+        host.write(MSIX + 16 * vector + 12, 4, 0)
+    mine, other = (LEGACY + 0x14, CONFIG_VECTOR) if by_legacy else (CONFIG_VECTOR, LEGACY + 0x14)
+    host.write(mine, 2, 2)
+    assert host.read(other, 2) == 2
+    mine, other = (LEGACY + 0x16, VECTOR) if by_legacy else (VECTOR, LEGACY + 0x16)
+    for queue in (0, 1):
+        host.write(LEGACY + 0x0E, 2, queue)
+        host.write(mine, 2, queue)
+        assert host.read(other, 2) == queue
+        host.write(mine, 2, 3)
+        assert host.read(other, 2) == 0xFFFF
+        host.write(mine, 2, queue)
+    for queue, change in ((0, False), (1, False), (0, True)):
+        host.interrupt(queue=queue, config_change=change)
+        [message] = host.sent()
+        assert isinstance(message, MemoryRequest) and message.address == 0xFEE0_0000 + 16 * (2 if change else queue)
 
 
 @pytest.mark.parametrize(("features", "taken"), [

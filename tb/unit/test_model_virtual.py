@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from virtio_mmr.config import loads
 from virtio_mmr_sim.model.endpoint import EndpointModel
-from virtio_mmr_sim.model.tlp import ConfigRequest, MemoryRequest, build
+from virtio_mmr_sim.model.tlp import ConfigRequest, MemoryRequest, build, parse
 
 #: Where the PF's BAR 0 and the first VF's BAR 2 stand, and bytes of a VF's BAR.
 BASE, VF_BASE, SIZE = 0x1_0000_0000, 0x2_0000_0000, 0x8000
@@ -269,3 +269,89 @@ def test_a_function_that_does_not_exist_hears_nothing_of_its_back_end():
     root.model.interrupt_cause(3, 0, 0, True)
     root.model.fault(3, 0, 0, 1)
     assert root.model.state() == before
+
+
+#: The message control of a virtual function, its table in its BAR, and the pending bits behind it.
+MSIX_CONTROL, TABLE, PENDING = 0x48, 0x4000, 0x4800
+
+
+def interrupting(root: Root, *functions: int) -> None:
+    """MSI-X on, the configuration has vector 1, and every function an address of its own."""
+    for function in functions:
+        assert root.write(function, MSIX_CONTROL, 1 << 31, 0b1100)
+        assert root.write(function, COMMAND, 4, 0b0011)
+        root.store(function, 0x14, 1, 2)
+        root.store(function, TABLE + 16, 0xFEE0_0000 + 0x10 * function)
+        root.store(function, TABLE + 24, function)
+        root.store(function, TABLE + 28, 0)
+
+
+def sent(root: Root) -> list[tuple[int, int, int]]:
+    """Requester, address and data of the messages since the last call."""
+    found = [parse(dwords) for dwords in root.model.take_sent()]
+    assert all(isinstance(message, MemoryRequest) for message in found)
+    return [(message.requester, message.address, message.payload[0]) for message in found]
+
+
+def change(root: Root, function: int) -> None:
+    """The function's configuration changes."""
+    root.model.interrupt_cause(function, root.model.units[function].function.fence.epoch, 0, True)
+
+
+def test_vf_08_messages_carry_the_id_of_their_function():
+    root = Root(255)
+    root.enable(255)
+    interrupting(root, 1, 8, 255)
+    for function in (8, 255, 1):
+        change(root, function)
+        assert sent(root) == [(BUS << 8 | function, 0xFEE0_0000 + 0x10 * function, function)]
+    # One that was never set up: its table is its own.
+    assert root.load(2, TABLE + 16) == 0 and root.load(2, TABLE + 28) == 1
+    change(root, 2)
+    assert sent(root) == []
+
+
+def test_each_function_masks_and_forgets_alone():
+    root = Root()
+    root.enable(3)
+    interrupting(root, 1, 2, 3)
+    root.store(1, TABLE + 28, 1)
+    root.write(2, COMMAND, 0, 0b0011)
+    root.write(3, MSIX_CONTROL, 3 << 30, 0b1100)
+    for function in (1, 2, 3):
+        change(root, function)
+    assert sent(root) == [] and [root.load(function, PENDING) for function in (1, 2, 3)] == [2, 2, 2]
+    root.store(2, STATUS, 0, 1)
+    assert [root.load(function, PENDING) for function in (1, 2, 3)] == [2, 0, 2]
+    root.write(2, COMMAND, 4, 0b0011)
+    root.store(1, TABLE + 28, 0)
+    assert [message[0] for message in sent(root)] == [BUS << 8 | 1]
+    root.write(3, DEVICE_CONTROL, RESET, 0b0011)
+    assert (root.load(3, PENDING), root.load(3, TABLE + 28)) == (0, 1) and sent(root) == []
+
+
+def test_vf_07_functions_that_go_forget_what_was_pending():
+    root = Root()
+    root.enable(2)
+    interrupting(root, 1, 2)
+    root.store(2, TABLE + 28, 1)
+    change(root, 2)
+    root.write(0, CONTROL, ARI, 0b0011)
+    root.enable(2)
+    assert (root.load(2, PENDING), root.load(2, TABLE + 16)) == (0, 0)
+    change(root, 1)
+    assert sent(root) == []
+
+
+def test_vf_09_a_virtual_function_raises_no_pin():
+    root = Root(more="[interrupts]\nintx = true\n")
+    root.enable(2)
+    for function in (1, 2):
+        change(root, function)
+        assert root.load(function, 0x13, 1) == 2
+        assert root.read(function, COMMAND) >> 19 & 1 == 0
+    assert root.model.take_sent() == []
+    change(root, 1)
+    assert root.model.state()["1.intx"] == 0 and root.model.take_sent() == []
+    change(root, 0)
+    assert [parse(dwords).code for dwords in root.model.take_sent()] == [0x20]

@@ -468,14 +468,23 @@ class FunctionModel:
         queue = self._queue(index)
         if config_change:
             self._interrupt_config()
-        elif not self.hypervisor.badstate and not self._waits(queue):
+        elif not self.hypervisor.badstate and self._may_interrupt(queue):
             self.driver.isr |= Isr.QUEUE
             if queue is not None:
                 self._interrupt(queue.vector)
 
-    def _waits(self, queue: Queue | None) -> bool:
+    def _waits(self, queue: Queue) -> bool:
         """The queue's buffers must not be used yet: its driver, a modern one, is not ready."""
-        return queue is not None and queue.enabled and not queue.by_page and not self.driver.status & Status.DRIVER_OK
+        return queue.enabled and not queue.by_page and not self.driver.status & Status.DRIVER_OK
+
+    def _may_interrupt(self, queue: Queue | None) -> bool:
+        """A used buffer of the queue counts. A modern driver hears nothing of a queue that is not enabled.
+
+        Nothing, then, of one whose reset is over; while it lasts, the back end may still use buffers.
+        """
+        if queue is None or not queue.enabled:
+            return not self.modern
+        return not self._waits(queue)
 
     def queue_quiet(self, index: int) -> None:
         """The back end has let go of a queue that is being reset."""

@@ -229,9 +229,10 @@ class ModernRules:
         self._m.d.comb += self._over.eq(Cat(asked[i] & (queue == i) for i in range(len(asked))))
 
     def may_interrupt(self, queue):
-        """A report about *queue* counts: not of a queue that still waits for its driver to be ready."""
-        waits = self._row.queue_enabled & ~served(self._row)
-        return ~Cat(waits[i] & (queue == i) for i in range(len(waits))).any()
+        """A report about *queue* counts: it is enabled, and its driver is ready. A legacy driver hears of all."""
+        row = self._row
+        it = Cat(queue == i for i in range(len(row.queue_enabled)))
+        return Mux((it & row.queue_enabled).any(), (it & served(row)).any(), ~is_modern(row))
 
     def finish_queues(self) -> None:
         """Queues that start over; comes behind everything that writes their flags."""
