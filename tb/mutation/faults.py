@@ -89,8 +89,8 @@ FAULTS = (
         "access/sequencer.py", "Mux(piece_last & ends, head.last_be, 0b1111)", "Mux(ends, head.last_be, 0b1111)",
         "byte enables of the last dword reach those before it", (proof("sequencer", "walks"),)),
     Fault(
-        "state/function.py", "Mux(touch.function_isr.read[0], 0, row.isr)",
-        "Mux(touch.function_isr.read[0] | touch.function_status.read[0], 0, row.isr)",
+        "state/function.py", "with m.If(touch.function_isr.read[0]):",
+        "with m.If(touch.function_isr.read[0] | touch.function_status.read[0]):",
         "reading the status byte clears the ISR (LEG-16)", (proof("state", "interrupt_status"),)),
     Fault(
         "state/function.py", "current = (event.epoch == row.epoch) & ~row.reset_outstanding",
@@ -216,8 +216,8 @@ FAULTS = (
         (block("windows_legacy", "header_ends_where_configuration_starts"), TRAFFIC)),
     # Found by random traffic.
     Fault(
-        "state/function.py", "Mux(touch.function_isr.read[0], 0, row.isr)",
-        "Mux(touch.function_isr.read[0], row.isr & 2, row.isr)",
+        "state/function.py", "m.d.comb += new.isr.eq(0)",
+        "m.d.comb += new.isr.eq(row.isr & 2)",
         "reading the ISR leaves its configuration bit", (TRAFFIC,)),
     Fault(
         "state/function.py", "new.driver_features.eq(value & offered & ~hidden)",

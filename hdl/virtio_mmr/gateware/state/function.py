@@ -330,7 +330,12 @@ class FunctionState(wiring.Component):
                     new.queue_vector_valid.eq(row.queue_vector_valid | Cat(selected)),
                 ]
 
-        m.d.comb += new.isr.eq(Mux(touch.function_isr.read[0], 0, row.isr) | self.cause)
+        with m.If(touch.function_isr.read[0]):
+            m.d.comb += new.isr.eq(0)
+
+        def tells(bit):
+            """The driver is to be interrupted: what every such place says."""
+            return [new.isr[bit].eq(1), self.cause[bit].eq(1)]
 
         judge = Signal()
         with m.If(status_written & ~status_reset):
@@ -341,7 +346,7 @@ class FunctionState(wiring.Component):
             with m.If(driver_ok & ~row.status[2]):
                 m.d.comb += [new.tell_driver_ok.eq(1), judge.eq(1)]
                 with m.If(row.badstate != 0):
-                    m.d.comb += [new.status[6].eq(1), self.cause[1].eq(1), generation_moves.eq(~row.status[6])]
+                    m.d.comb += [new.status[6].eq(1), *tells(1), generation_moves.eq(~row.status[6])]
 
         kicked = Cat(touch.kick.data[:8], Mux(touch.kick.write[1], touch.kick.data[8:], 0))
         kick = touch.kick.write[0] & ~status_reset
@@ -384,10 +389,10 @@ class FunctionState(wiring.Component):
         with m.Switch(event.kind):
             with m.Case(EventKind.INTERRUPT):
                 with m.If(current & event.value[0]):
-                    m.d.comb += self.cause[1].eq(1)
+                    m.d.comb += tells(1)
                 ready = modern.may_interrupt(event.queue) if modern else C(1)
                 with m.If(current & ~event.value[0] & (row.badstate == 0) & ready):
-                    m.d.comb += self.cause[0].eq(1)
+                    m.d.comb += tells(0)
             with m.Case(EventKind.FAULT):
                 with m.If(current):
                     m.d.comb += faulty.eq(Cat(event.value == cause for cause in (1, 2, 3)))
@@ -426,7 +431,7 @@ class FunctionState(wiring.Component):
             with m.If(Mux(status_written, (touch.function_status.data & 0xBF).any() | row.status[6], ~idle)):
                 m.d.comb += [
                     new.status[6].eq(1),
-                    self.cause[1].eq(1),
+                    *tells(1),
                     generation_moves.eq(~row.status[6]),
                 ]
 
