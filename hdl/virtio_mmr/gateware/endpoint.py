@@ -400,8 +400,8 @@ class Endpoint(wiring.Component):
             ways_out.append(messages.beats)
         ways_out.append(completion.beats)
         m.submodules.egress = egress = TlpEgress(width, len(ways_out))
-        for way, entrance in zip(ways_out, egress.sources, strict=True):
-            wiring.connect(m, way, entrance)
+        for way, source in zip(ways_out, egress.sources, strict=True):
+            wiring.connect(m, way, source)
         wiring.connect(m, egress.beats, wiring.flipped(self.tx))
 
         # --- Errors, and the streams that go straight through -----------------------------------------------
