@@ -73,6 +73,7 @@ class Bench:
                            ("queue_by_page", "by_page"), ("queue_resetting", "resetting")):
             want = sum(getattr(queue, flag) << index for index, queue in enumerate(model.queues))
             assert row[name] == want, name
+        assert row["isr"] == model.driver.isr
         assert row["tell_features"] == ("features" in model.driver.updates)
         assert row["driver_features"] == model.driver.features
         assert (row["config_generation"], row["config_changed"]) == (model.config_generation, model.config_changed)
