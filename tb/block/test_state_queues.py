@@ -76,6 +76,67 @@ def test_every_queue_has_a_row_of_its_own(sizes):
     simulate(dut, play)
 
 
+#: Queues of the physical function and of a virtual one, and how many functions there are.
+MANY = [((8, 64, 1024), (128, 16), 5), ((128,), (16, 256, 8, 32, 4), 5), ((256, 128), None, 256)]
+
+
+def looks_near_each_other(rng, sizes, virtual_sizes, functions, count):
+    """Functions and queues, in which the same row comes again one to four clocks later, often and among others."""
+    def any_row():
+        function = rng.choice([0, 1, functions - 1, rng.randrange(functions)])
+        of = sizes if function == 0 else virtual_sizes or sizes
+        return function, rng.choice([rng.randrange(len(of)), rng.randrange(len(of)), len(of), rng.getrandbits(16)])
+
+    looks = [any_row() for _ in range(4)]
+    while len(looks) < count:
+        again, kind = looks[-rng.randint(1, 4)], rng.random()
+        # The same row, the same queue of another function, or any.
+        looks.append(again if kind < 0.6 else (rng.randrange(functions), again[1]) if kind < 0.75 else any_row())
+    return looks
+
+
+@pytest.mark.parametrize(("sizes", "virtual_sizes", "functions"), MANY)
+def test_queues_of_many_functions_are_rows_of_their_own_and_every_change_is_seen_by_the_next_look(
+        sizes, virtual_sizes, functions):
+    rng = random.Random(functions + len(sizes))
+    dut = QueueTable(sizes, functions=functions, virtual_sizes=virtual_sizes)
+    looks = looks_near_each_other(rng, sizes, virtual_sizes, functions, 1500)
+    pages, vectors = {}, {}
+
+    async def play(ctx):
+        for number, (function, queue) in enumerate(looks):
+            ctx.set(dut.look_function, function)
+            ctx.set(dut.look_queue, queue)
+            if number:
+                check_and_change(ctx, looks[number - 1])
+            await ctx.tick()
+
+    def check_and_change(ctx, row):
+        function, queue = row
+        of = sizes if function == 0 else virtual_sizes or sizes
+        known = queue < len(of)
+        page = pages.get(row, bytes(4))
+        ctx.set(dut.page_bytes, sum((byte != 0) << lane for lane, byte in enumerate(page)))
+        assert (ctx.get(dut.exists), ctx.get(dut.size)) == (known, of[queue] if known else 0)
+        given, strobe, vector = any_dword(rng) & any_dword(rng), rng.getrandbits(4), rng.getrandbits(16)
+        strobe, sets_vector = rng.choice([0, strobe]) * known, known and rng.random() < 0.3
+        if known:
+            base = int.from_bytes(page, "little") << 12
+            assert ctx.get(dut.page) == base >> 12, row
+            assert plain(ctx.get(dut.rings)) == {
+                "descriptors": base, "available": base + 16 * of[queue], "used": base + used_offset(of[queue])}
+            assert vectors.get(row) in (None, ctx.get(dut.vector))
+            pages[row] = bytes((given >> 8 * lane & 0xFF) if strobe >> lane & 1 else page[lane] for lane in range(4))
+        if sets_vector:
+            vectors[row] = vector
+        for signal, value in ((dut.write_page, strobe), (dut.new_page, given), (dut.write_vector, sets_vector),
+                              (dut.new_vector, vector)):
+            ctx.set(signal, value)
+
+    simulate(dut, play)
+    assert len(pages) > 8 and len(vectors) > 4
+
+
 def test_bytes_that_the_function_calls_zero_are_zero_whatever_the_row_holds():
     dut = QueueTable([8])
 

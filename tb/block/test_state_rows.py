@@ -25,6 +25,8 @@ def run(count: int, latency: int, looks: list[int], changes: list[int | None], i
                 ctx.set(dut.new, value or 0)
                 if value is not None:
                     rows[looks[at]] = value
+            if latency > 1 and 0 <= at + 1 < len(looks):
+                assert (ctx.get(dut.coming_number), ctx.get(dut.coming)) == (looks[at + 1], rows[looks[at + 1]])
             await ctx.tick()
 
     simulate(dut, check)
@@ -45,6 +47,32 @@ def test_random_looks_and_changes(count, latency):
 def test_a_change_is_seen_at_every_distance(latency, distance):
     looks = [7] + [100 + i for i in range(distance - 1)] + [7]
     run(256, latency, looks, [0xABCD] + [None] * distance, [0] * 256)
+
+
+@pytest.mark.parametrize("latency", [1, 2])
+@pytest.mark.parametrize("count", [2, 5, 256])
+def test_changes_elsewhere_are_seen_by_every_later_use(count, latency):
+    rng = random.Random(count + latency)
+    dut = RowStore(unsigned(16), count, latency=latency, elsewhere=True)
+    rows, looks = [0] * count, [rng.randrange(count) for _ in range(latency)]
+
+    async def check(ctx):
+        for clock in range(1200):
+            looks.append(rng.choice(looks[-4:]) if rng.random() < 0.7 else rng.randrange(count))
+            ctx.set(dut.look, looks[latency + clock])
+            if clock >= latency:
+                shown = looks[clock]
+                assert (ctx.get(dut.number), ctx.get(dut.row)) == (shown, rows[shown]), clock
+                # Of a row that was looked at, is shown, or is on its way.
+                changes, target, value = rng.random() < 0.6, rng.choice(looks[clock - 3:]), rng.getrandbits(16)
+                ctx.set(dut.change, changes)
+                ctx.set(dut.changed_number, target)
+                ctx.set(dut.new, value)
+                if changes:
+                    rows[target] = value
+            await ctx.tick()
+
+    simulate(dut, check)
 
 
 def test_latency_must_be_possible():

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 from block.simulation import any_dword, offer, plain, simulate, stalling, taking
+from virtio_mmr.config.device import DeviceConfig, Identity, VirtualFunctions
 from virtio_mmr.gateware.access.interface import Space
 from virtio_mmr.gateware.windows.device import DeviceWindow
 from virtio_mmr.spec.device_types import BLOCK, CONSOLE, ENTROPY, NET, Owner
@@ -240,6 +241,171 @@ def test_restore_wins_and_takes_back_what_was_not_reported(kind):
         slow.bytes[:] = slow.image
         for offset in range(0, size, 4):
             await access(ctx, dut, slow, direct=True, offset=offset, write=False)
+
+    simulate(dut, play)
+
+
+def many_functions(kind, functions, rng, *, alike=False):
+    """A device of so many functions, with images of which a MAC address soon carries into its upper bytes."""
+    image, virtual = (bytes(rng.randrange(256) for _ in range(kind.config_size)) for _ in range(2))
+    if kind is NET:
+        image = image[:2] + b"\xFF\xFF\xFF\xFA" + image[6:]
+        virtual = b"\xFF\xFF\xFF\xFF\xFF\xFD" + virtual[6:]
+    one = DeviceConfig(kind=kind, identity=Identity.MMR, config_image=image if alike else virtual, virtual=True)
+    return DeviceConfig(kind=kind, identity=Identity.MMR, config_image=image,
+                        vf=VirtualFunctions(count=functions - 1, function=one))
+
+
+def window_of(config, big=False):
+    return DeviceWindow(config.kind, config.config_image, functions=config.functions,
+                        virtual_image=config.vf.function.config_image, big_endian=big)
+
+
+class ManyFunctions:
+    """One operation a clock on the function that was looked at two clocks before, beside plain Python."""
+
+    def __init__(self, dut, config, rng, big):
+        self.dut, self.config, self.rng, self.big = dut, config, rng, big
+        self.rows = {function: Slow(config.kind, config.image_of(function)) for function in range(config.functions)}
+        self.staged = Slow(config.kind, config.config_image)
+        #: Function of a complete update, and whether its clock has been chosen.
+        self.waiting, self.chosen = None, False
+        self.expected, self.looked = [], []
+
+    def choose(self, force=None):
+        """An operation and its function, for two clocks later."""
+        rng = self.rng
+        if force is not None:
+            return force
+        if self.waiting is not None and not self.chosen and rng.random() < 0.3:
+            self.chosen = True
+            return "apply", self.waiting
+        names = ["read", "write", "write", "report", "report", "nothing"] + ["restore"] * (rng.random() < 0.1)
+        functions = self.config.functions
+        near = self.looked[-rng.randint(1, 4)][1] if len(self.looked) > 4 and rng.random() < 0.7 else functions
+        return rng.choice(names), near if near < functions else rng.randrange(functions)
+
+    async def clock(self, ctx, force=None):
+        """One clock: a look, perhaps a beat of an update, and the operation of the look two clocks ago."""
+        dut = self.dut
+        for signal in (dut.restore, dut.apply, dut.report, dut.legacy.access.valid, dut.direct.access.valid):
+            ctx.set(signal, 0)
+        self.looked.append(self.choose(force))
+        ctx.set(dut.look, self.looked[-1][1])
+        self.beat(ctx)
+        ctx.set(dut.write.ready, self.rng.random() < 0.6)
+        if len(self.looked) > 2:
+            name, function = self.looked[-3]
+            getattr(self, name)(ctx, function)
+            if name != "apply":
+                assert ctx.get(dut.unreported) == bool(self.rows[function].written), (name, function)
+        await ctx.tick()
+
+    def beat(self, ctx):
+        rng, update = self.rng, self.dut.update
+        ctx.set(update.valid, 0)
+        assert ctx.get(self.dut.update_waiting) == (self.waiting is not None)
+        if self.waiting is None and rng.random() < 0.5:
+            function = rng.choice([0, self.config.functions - 1, rng.randrange(256)])
+            beat = random_beat(rng, self.config.kind, last=int(rng.random() < 0.4)) | {"function": function}
+            ctx.set(update.payload, beat)
+            ctx.set(update.valid, 1)
+            assert ctx.get(update.ready)
+            self.staged.stage(beat)
+            if beat["last"]:
+                self.waiting, self.chosen = function, False
+
+    def nothing(self, ctx, function):
+        pass
+
+    def restore(self, ctx, function):
+        row = self.rows[function]
+        ctx.set(self.dut.restore, 1)
+        row.bytes[:] = row.image
+        row.written.clear()
+
+    def apply(self, ctx, function):
+        ctx.set(self.dut.apply, 1)
+        assert ctx.get(self.dut.update_function) == function == self.waiting
+        if function in self.rows:
+            for at, value in self.staged.staged.items():
+                self.rows[function].bytes[at] = value
+        self.staged.staged.clear()
+        self.waiting = None
+
+    def read(self, ctx, function, write=False):
+        rng, dut, row = self.rng, self.dut, self.rows[function]
+        port, big = rng.choice([(dut.direct, False), (dut.legacy, self.big and rng.random() < 0.5)])
+        size, data, strobe = self.config.kind.config_size, any_dword(rng), rng.getrandbits(4)
+        written = [at & ~3 for at in range(size) if owner(self.config.kind, at) is Owner.DRIVER]
+        offset = rng.choice(written) if rng.random() < 0.7 else rng.randrange(0, size + 5, 4)
+        ctx.set(port.access.payload, {
+            "space": Space.DEVICE, "offset": offset, "write": write, "data": data, "strobe": strobe})
+        ctx.set(port.access.valid, 1)
+        ctx.set(dut.big, big)
+        assert ctx.get(port.reply.p.data) == row.read(offset, big), (function, hex(offset))
+        assert ctx.get(dut.driver_wrote) == (write and row.write(offset, data, strobe, big))
+
+    def write(self, ctx, function):
+        self.read(ctx, function, write=True)
+
+    def report(self, ctx, function):
+        """The lowest dword that was written leaves, if there is room for it."""
+        out, row = self.dut.write, self.rows[function]
+        ctx.set(self.dut.report, 1)
+        if row.written and (not ctx.get(out.valid) or ctx.get(out.ready)):
+            dword = min(row.written) // 4
+            lanes = {at for at in row.written if at // 4 == dword}
+            self.expected.append((function, 4 * dword, {at: row.bytes[at] for at in lanes}))
+            row.written -= lanes
+
+
+@pytest.mark.parametrize("kind", ["net", "block", "console"])
+@pytest.mark.parametrize("functions", [5, 256])
+@pytest.mark.parametrize("big", [False, True])
+def test_functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look(kind, functions, big):
+    rng = random.Random(f"{kind}{functions}{big}")
+    config = many_functions(KINDS[kind], functions, rng)
+    dut = window_of(config, big)
+    many, found = ManyFunctions(dut, config, rng, big), []
+
+    async def play(ctx):
+        for function in range(functions):
+            await many.clock(ctx, ("restore", function))
+        for _ in range(1500):
+            await many.clock(ctx)
+        for _ in range(20):
+            await many.clock(ctx, ("nothing", 0))
+
+    simulate(dut, play, background=[taking(dut.write, found)])
+    told = [(one["function"], one["offset"], {
+        one["offset"] + lane: one["data"] >> 8 * lane & 0xFF for lane in range(4) if one["strobe"] >> lane & 1})
+        for one in found]
+    assert told == many.expected
+    assert len(told) > 60 and len({function for function, _, _ in told}) >= min(functions, 20)
+
+
+@pytest.mark.parametrize("kind", ["net", "block", "console", "rng"])
+@pytest.mark.parametrize(("functions", "alike"), [(2, True), (5, False), (256, False), (256, True)])
+def test_restored_function_shows_the_image_of_its_number(kind, functions, alike):
+    config = many_functions(KINDS[kind], functions, random.Random(kind), alike=alike)
+    dut = window_of(config)
+
+    async def play(ctx):
+        for restores in (True, False):
+            for function in [*range(functions), None, None]:
+                ctx.set(dut.look, function or 0)
+                ctx.set(dut.restore, restores)
+                await ctx.tick()
+        ctx.set(dut.restore, 0)
+        ctx.set(dut.direct.access.valid, 1)
+        for function in range(functions):
+            ctx.set(dut.look, function)
+            await ctx.tick().repeat(2)
+            for offset in range(0, config.kind.config_size, 4):
+                ctx.set(dut.direct.access.p.offset, offset)
+                shown = ctx.get(dut.direct.reply.p.data).to_bytes(4, "little")
+                assert shown == config.image_of(function)[offset:offset + 4], (function, offset)
 
     simulate(dut, play)
 

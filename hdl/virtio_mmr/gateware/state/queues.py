@@ -8,8 +8,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.carryless import below
 from virtio_mmr.spec import legacy
+
+from .merge import merged
+from .queue_place import QueuePlace
+from .rows import RowStore
 
 
 class RingAddresses(data.Struct):
@@ -18,6 +21,10 @@ class RingAddresses(data.Struct):
     descriptors: unsigned(64)
     available: unsigned(64)
     used: unsigned(64)
+
+
+#: What is stored of a queue.
+_ROW = data.StructLayout({"page": data.ArrayLayout(8, 4), "vector": 16})
 
 
 class QueueTable(wiring.Component):
@@ -29,14 +36,18 @@ class QueueTable(wiring.Component):
     Parameters
     ----------
     sizes
-        Entries of each queue of a function.
+        Entries of each queue of the physical function.
     functions
-        Number of functions.
+        Number of functions. With more than one the rows are in block RAM.
+    virtual_sizes
+        Entries of each queue of a virtual function; None if they are as the physical function's.
 
     Members
     -------
     function : In(8), queue : In(16)
-        Row that is read, combinationally, and perhaps written.
+        Row that is read, combinationally, and perhaps written. With one function.
+    look_function : In(8), look_queue : In(16)
+        Row that everything below is about in the next clock. With several functions.
     page_bytes : In(4)
         Bytes of the row's page that are not zero.
     exists : Out(1)
@@ -46,18 +57,18 @@ class QueueTable(wiring.Component):
     page : Out(32), vector : Out(16)
         Of no meaning if the queue does not exist; the vector only if its function says so.
     write_page : In(4), new_page : In(32)
-        Store these bytes.
+        Store these bytes; only of a queue that exists.
     write_vector : In(1), new_vector : In(16)
+        Likewise the vector.
     rings : Out(RingAddresses)
         From the row's page.
     """
 
-    def __init__(self, sizes, *, functions: int = 1):
-        self._sizes = tuple(sizes)
+    def __init__(self, sizes, *, functions: int = 1, virtual_sizes=None):
         self._functions = functions
+        self._place = QueuePlace(sizes, virtual_sizes, functions)
         super().__init__({
-            "function": In(8),
-            "queue": In(16),
+            **self._place.members,
             "page_bytes": In(4),
             "exists": Out(1),
             "size": Out(16),
@@ -72,35 +83,16 @@ class QueueTable(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        count = len(self._sizes)
-        bits = (count - 1).bit_length()
-        depth = self._functions << bits
-        # One or two rows cost less in flip-flops.
-        m.submodules.pages = pages = memory.Memory(
-            shape=data.ArrayLayout(8, 4), depth=depth, init=[], attrs={"ram_style": "registers"} if depth <= 2 else {})
-        m.submodules.vectors = vectors = memory.Memory(shape=16, depth=depth, init=[])
-        page_read, page_write = pages.read_port(domain="comb"), pages.write_port(granularity=1)
-        vector_read, vector_write = vectors.read_port(domain="comb"), vectors.write_port()
-        address = Cat(self.queue[:bits], self.function)
-        for port in (page_read, page_write, vector_read, vector_write):
-            m.d.comb += port.addr.eq(address)
+        self._place.select(m, self)
+        size = self._place.of(m, "entries", lambda size: size)
+        used_pages = self._place.of(m, "used_pages", lambda size: legacy.used_ring_offset(size) >> legacy.PAGE_SHIFT)
+        stored = self._add_rows(m) if self._functions == 1 else self._add_block_rows(m)
         m.d.comb += [
-            self.exists.eq(below(self.queue, count)),
-            page_write.data.eq(self.new_page),
-            page_write.en.eq(self.write_page),
-            vector_write.data.eq(self.new_vector),
-            vector_write.en.eq(self.write_vector),
-            self.page.eq(Cat(Mux(self.page_bytes[i], page_read.data[i], 0) for i in range(4))),
-            self.vector.eq(vector_read.data),
+            self.exists.eq(self._place.exists()),
+            self.size.eq(size),
+            self.page.eq(Cat(Mux(self.page_bytes[i], stored.page[i], 0) for i in range(4))),
+            self.vector.eq(stored.vector),
         ]
-        used_pages = Signal(16)
-        with m.Switch(self.queue):
-            for size in sorted(set(self._sizes)):
-                with m.Case(*(i for i, other in enumerate(self._sizes) if other == size)):
-                    m.d.comb += [
-                        self.size.eq(size),
-                        used_pages.eq(legacy.used_ring_offset(size) >> legacy.PAGE_SHIFT),
-                    ]
         page = self.page
         available_pages = Mux(self.size < 256, 0, self.size >> 8)
         shift = legacy.PAGE_SHIFT
@@ -111,3 +103,36 @@ class QueueTable(wiring.Component):
             self.rings.used.eq((page + used_pages) << shift),
         ]
         return m
+
+    def _add_rows(self, m: Module):
+        """Rows that are read in the clock of their use; gives what is stored."""
+        depth = self._place.rows
+        # One or two rows cost less in flip-flops.
+        m.submodules.pages = pages = memory.Memory(
+            shape=data.ArrayLayout(8, 4), depth=depth, init=[], attrs={"ram_style": "registers"} if depth <= 2 else {})
+        m.submodules.vectors = vectors = memory.Memory(shape=16, depth=depth, init=[])
+        page_read, page_write = pages.read_port(domain="comb"), pages.write_port(granularity=1)
+        vector_read, vector_write = vectors.read_port(domain="comb"), vectors.write_port()
+        for port in (page_read, page_write, vector_read, vector_write):
+            m.d.comb += port.addr.eq(self._place.number(self))
+        stored = Signal(_ROW)
+        m.d.comb += [
+            stored.page.eq(page_read.data),
+            stored.vector.eq(vector_read.data),
+            page_write.data.eq(self.new_page),
+            page_write.en.eq(self.write_page),
+            vector_write.data.eq(self.new_vector),
+            vector_write.en.eq(self.write_vector),
+        ]
+        return stored
+
+    def _add_block_rows(self, m: Module):
+        """Rows in block RAM, which are written whole; gives what is stored."""
+        m.submodules.rows = self._rows = rows = RowStore(_ROW, self._place.rows, latency=1)
+        m.d.comb += [
+            rows.look.eq(self._place.number(self)),
+            rows.change.eq(self.write_page.any() | self.write_vector),
+            rows.new.page.eq(merged(rows.row.page.as_value(), self.new_page, self.write_page)),
+            rows.new.vector.eq(Mux(self.write_vector, self.new_vector, rows.row.vector)),
+        ]
+        return rows.row

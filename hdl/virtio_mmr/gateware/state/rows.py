@@ -13,8 +13,8 @@ class RowStore(wiring.Component):
     yet, because it is being written or will be, is handed on to it. The RAM's answer in a clock in which the same
     row is written is not used.
 
-    Cost: `latency` rows of registers beside the RAM (none for a latency of 1, but for the last change), and
-    nothing that grows with `count` but the RAM.
+    Cost: a row of registers beside the RAM with a latency of 1, and one more than `latency` else; nothing that grows
+    with `count` but the RAM.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ class RowStore(wiring.Component):
         Clocks from look to use, at least 1. With 1 the RAM's output is used as it comes, which is late in the clock.
     init
         Contents at power up, a row each; zero where there is none. A reset does not bring them back.
+    elsewhere
+        A change names its row, which need not be the one that is shown.
 
     Members
     -------
@@ -36,20 +38,28 @@ class RowStore(wiring.Component):
     row : Out(shape)
     change : In(1), new : In(shape)
         The row that is shown becomes this.
+    changed_number : In(range(count))
+        The row that becomes `new`, and not the one that is shown. Only with `elsewhere`.
+    coming_number : Out(range(count)), coming : Out(shape)
+        What the next clock will show, with this clock's change in it; it is as late in the clock as `new`. Only with a
+        latency of 2 or more.
     """
 
-    def __init__(self, shape, count: int, *, latency: int, init=()):
+    def __init__(self, shape, count: int, *, latency: int, init=(), elsewhere: bool = False):
         if latency < 1:
             raise ValueError(f"a row store has a latency of {latency}; block RAM needs at least 1")
         self._count = count
         self._latency = latency
         self._init = init
+        self._elsewhere = elsewhere
         super().__init__({
             "look": In(range(max(count, 2))),
             "number": Out(range(max(count, 2))),
             "row": Out(shape),
             "change": In(1),
             "new": In(shape),
+            **({"changed_number": In(range(max(count, 2)))} if elsewhere else {}),
+            **({"coming_number": Out(range(max(count, 2))), "coming": Out(shape)} if latency > 1 else {}),
         })
 
     def elaborate(self, platform):
@@ -58,26 +68,36 @@ class RowStore(wiring.Component):
             shape=self.row.shape(), depth=self._count, init=self._init,
             attrs={"no_rw_check": 1, "ram_style": "block"})
         read, write = rows.read_port(), rows.write_port()
+        target = self.changed_number if self._elsewhere else self.number
+        # Changes that the RAM has not shown yet: that of the clock before and, because a change comes late in its clock
+        # and the RAM's inputs are far away, the one before that, which reached the RAM a clock later.
+        changes = [(self.change, target, self.new)]
+        for _ in range(1 if self._latency == 1 else 2):
+            changes.append(tuple(Signal.like(part) for part in changes[-1]))
+            m.d.sync += [later.eq(part) for later, part in zip(changes[-1], changes[-2], strict=True)]
+        written = changes[-2]
         m.d.comb += [
             read.addr.eq(self.look),
-            write.addr.eq(self.number),
-            write.data.eq(self.new),
-            write.en.eq(self.change),
+            write.en.eq(written[0]),
+            write.addr.eq(written[1]),
+            write.data.eq(written[2]),
         ]
-
-        # The change of the clock before, which the RAM may not have shown.
-        changed, last_number, last = Signal(), Signal.like(self.number), Signal.like(self.new)
-        m.d.sync += [changed.eq(self.change), last_number.eq(self.number), last.eq(self.new)]
 
         number = Signal.like(self.look)
         m.d.sync += number.eq(self.look)
         row = Signal.like(self.row)
-        m.d.comb += row.eq(Mux(changed & (last_number == number), last, read.data))
-        for _ in range(self._latency - 1):
+        m.d.comb += row.eq(read.data)
+        for changed, changed_number, changed_row in reversed(changes[1:]):
+            with m.If(changed & (changed_number == number)):
+                m.d.comb += row.eq(changed_row)
+        for stage in range(self._latency - 1):
             # On its way, a row follows what happens to it.
             next_number, next_row = Signal.like(number), Signal.like(row)
-            overtaken = self.change & (self.number == number)
-            m.d.sync += [next_number.eq(number), next_row.eq(Mux(overtaken, self.new, row))]
+            overtaken = self.change & (target == number)
+            onward = Mux(overtaken, self.new, row)
+            m.d.sync += [next_number.eq(number), next_row.eq(onward)]
+            if stage == self._latency - 2:
+                m.d.comb += [self.coming_number.eq(number), self.coming.eq(onward)]
             number, row = next_number, next_row
         m.d.comb += [self.number.eq(number), self.row.eq(row)]
         return m

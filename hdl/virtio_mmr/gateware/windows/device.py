@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from virtio_mmr.gateware.access.carryless import below
 from virtio_mmr.gateware.access.interface import AccessPort
 from virtio_mmr.gateware.backend import ConfigUpdate, ConfigWrite
+from virtio_mmr.gateware.state.rows import RowStore
 from virtio_mmr.spec.device_types import DeviceType, Owner
 
 
@@ -29,14 +30,20 @@ def swapped(kind: DeviceType) -> list[int]:
 class DeviceWindow(wiring.Component):
     """The device configuration of every function, one row of changeable bytes each.
 
+    With several functions the rows are in block RAM, whose contents count from the first `restore` of each row on.
+    What the device has not heard of the driver's writes is part of a row then, and waits for a report of that function.
+
     Parameters
     ----------
     kind
         Which bytes there are and who owns them.
     image
-        Their initial values, little-endian.
+        Their initial values, little-endian; of the physical function, if there are virtual ones.
     functions
         Number of rows.
+    virtual_image
+        Initial values of a virtual function, from which its MAC address counts up by its number; None if they are as
+        the physical function's but for that.
     big_endian
         Build the byte order switch of the legacy window.
 
@@ -47,7 +54,10 @@ class DeviceWindow(wiring.Component):
         ``legacy`` follows `big`.
     big : In(1)
     function : In(8)
-        Row of this clock's access or event.
+        Row of this clock's access or event. With one function.
+    look : In(8)
+        Row that everything else is about two clocks later. With several functions. Of one that does not exist nothing
+        may come but an update.
     restore : In(1)
         Return the row to its initial values; wins over everything else in its clock.
     driver_wrote : Out(1)
@@ -63,21 +73,31 @@ class DeviceWindow(wiring.Component):
     write : Out(stream.Signature(ConfigWrite))
         Dwords that the driver wrote, with the bytes written since the last transfer.
     report_wanted : Out(1)
-        Such a dword waits for a clock without an access.
+        Such a dword waits for a clock without an access. With one function.
+    report : In(1)
+        This clock belongs to a report of the row, if `write` is free: the lowest such dword is offered there. Never
+        together with an access, `apply` or `restore`. With several functions.
+    unreported : Out(1)
+        The row has such dwords, when this clock is over. With several functions.
     """
 
-    def __init__(self, kind: DeviceType, image: bytes, *, functions: int = 1, big_endian: bool = False):
-        if len(image) != kind.config_size:
-            raise ValueError(f"the {kind.name} configuration has {kind.config_size} bytes; the image has {len(image)}")
+    def __init__(self, kind: DeviceType, image: bytes, *, functions: int = 1, virtual_image: bytes | None = None,
+                 big_endian: bool = False):
         self._kind = kind
         self._image = image
+        self._virtual_image = image if virtual_image is None else virtual_image
         self._functions = functions
         self._big_endian = big_endian
+        for one in (self._image, self._virtual_image):
+            if len(one) != kind.config_size:
+                raise ValueError(
+                    f"the {kind.name} configuration has {kind.config_size} bytes; the image has {len(one)}")
+        row = {"function": In(8), "report_wanted": Out(1)} if functions == 1 else {
+            "look": In(8), "report": In(1), "unreported": Out(1)}
         super().__init__({
             "legacy": In(AccessPort()),
             "direct": In(AccessPort()),
             "big": In(1),
-            "function": In(8),
             "restore": In(1),
             "driver_wrote": Out(1),
             "driver_read": Out(1),
@@ -86,11 +106,31 @@ class DeviceWindow(wiring.Component):
             "update_function": Out(8),
             "apply": In(1),
             "write": Out(stream.Signature(ConfigWrite)),
-            "report_wanted": Out(1),
+            **row,
         })
+
+    def _initial(self, function) -> list:
+        """Initial value of every byte of *function*'s image: `DeviceConfig.image_of` as gateware."""
+        if self._functions == 1:
+            return [C(byte, 8) for byte in self._image]
+        virtual = function != 0
+        counted = [C(byte, 8) for byte in self._virtual_image]
+        for field in self._kind.config:
+            if field.name == "mac":
+                first, last = field.offset, field.offset + field.size - 1
+                # A function's number has eight bits: the rest of the address takes at most one carry.
+                low = C(self._virtual_image[last], 8) + function
+                upper = int.from_bytes(self._virtual_image[first:last], "big")
+                carried = (upper + 1 & (1 << 8 * field.size - 8) - 1).to_bytes(field.size - 1, "big")
+                for byte in range(first, last):
+                    counted[byte] = Mux(low[8], carried[byte - first], self._virtual_image[byte])
+                counted[last] = low[:8]
+        return [Mux(virtual, mine, byte) for mine, byte in zip(counted, self._image, strict=True)]
 
     def elaborate(self, platform):
         m = Module()
+        # An update for a function that does not exist is taken and forgotten.
+        known = below(self.update.p.function, self._functions)
         owners = {
             field.offset + i: field.owner for field in self._kind.config for i in range(field.size)
             if field.owner is not Owner.FIXED
@@ -101,21 +141,43 @@ class DeviceWindow(wiring.Component):
             m.d.comb += port.reply.valid.eq(port.access.valid)
         if not self._kind.config_size:
             m.d.comb += self.update.ready.eq(~self.update_waiting)
-            with m.If(self.update.valid & self.update.ready & self.update.p.last):
+            with m.If(self.update.valid & self.update.ready & self.update.p.last & known):
                 m.d.sync += [self.update_waiting.eq(1), self.update_function.eq(self.update.p.function)]
             with m.If(self.apply):
                 m.d.sync += self.update_waiting.eq(0)
             return m
 
         # --- The row ------------------------------------------------------------------------------------
-        initial = [self._image[byte] for byte in changeable]
-        m.submodules.rows = rows = memory.Memory(
-            shape=data.ArrayLayout(8, max(len(changeable), 1)), depth=self._functions,
-            init=[initial] * self._functions if changeable else [])
-        row_read = rows.read_port(domain="comb")
-        row_write = rows.write_port(granularity=1)
-        m.d.comb += [row_read.addr.eq(self.function), row_write.addr.eq(self.function)]
-        current = {byte: row_read.data[i] for i, byte in enumerate(changeable)}
+        # Bytes that change in this clock, and to what. `pending` says of which of the driver's bytes the device has not
+        # heard; through `flags` that is set and cleared, in registers of its own or in the row.
+        layout = data.ArrayLayout(8, max(len(changeable), 1))
+        new, changes = Signal(layout), Signal(layout.length)
+        if self._functions == 1:
+            function = self.function
+            values = [self._image[byte] for byte in changeable]
+            m.submodules.rows = rows = memory.Memory(shape=layout, depth=1, init=[values] if changeable else [])
+            row_read = rows.read_port(domain="comb")
+            row_write = rows.write_port(granularity=1)
+            m.d.comb += [row_read.addr.eq(function), row_write.addr.eq(function),
+                         row_write.data.eq(new), row_write.en.eq(changes)]
+            row = row_read.data
+            flags = pending = {byte: Signal(name=f"unreported_{byte}") for byte in driver}
+            domain = "sync"
+        else:
+            m.submodules.rows = self._rows = rows = RowStore(
+                data.StructLayout({"values": layout, "unreported": len(driver)}), self._functions, latency=2)
+            function = rows.number
+            m.d.comb += [
+                rows.look.eq(self.look),
+                rows.new.values.eq(Cat(Mux(changes[i], new[i], rows.row.values[i]) for i in range(layout.length))),
+            ]
+            row = rows.row.values
+            pending = {byte: rows.row.unreported[i] for i, byte in enumerate(driver)}
+            flags = {byte: rows.new.unreported[i] for i, byte in enumerate(driver)}
+            m.d.comb += rows.new.unreported.eq(rows.row.unreported)
+            domain = "comb"
+        initial = self._initial(function)
+        current = {byte: row[i] for i, byte in enumerate(changeable)}
 
         # --- Accesses -----------------------------------------------------------------------------------
         places = swapped(self._kind)
@@ -132,7 +194,7 @@ class DeviceWindow(wiring.Component):
         def value(byte: int):
             if byte >= self._kind.config_size:
                 return C(0, 8)
-            return current.get(byte, C(self._image[byte], 8))
+            return current.get(byte, initial[byte])
 
         m.d.comb += self.driver_read.eq(Cat(selected).any() & ~access.write & access.strobe.any())
         read = Signal(32)
@@ -147,8 +209,6 @@ class DeviceWindow(wiring.Component):
         m.d.comb += [self.legacy.reply.p.data.eq(read), self.direct.reply.p.data.eq(read)]
 
         # --- Writes: restore, or the driver's bytes, or an update ---------------------------------------
-        # An update for a function that does not exist is taken and forgotten.
-        known = below(self.update_function, self._functions)
         staged = [Signal(8, name=f"staged_{byte}") for byte in changeable]
         staged_valid = Signal(max(len(changeable), 1))
         written = {}
@@ -165,57 +225,59 @@ class DeviceWindow(wiring.Component):
             plain = access.data[8 * lane:8 * lane + 8]
             other = access.data[8 * at:8 * at + 8]
             with m.If(self.restore):
-                m.d.comb += [row_write.data[i].eq(initial[i]), row_write.en[i].eq(1)]
-            with m.Elif(self.apply & known):
-                m.d.comb += [row_write.data[i].eq(staged[i]), row_write.en[i].eq(staged_valid[i])]
+                m.d.comb += [new[i].eq(initial[byte]), changes[i].eq(1)]
+            with m.Elif(self.apply):
+                m.d.comb += [new[i].eq(staged[i]), changes[i].eq(staged_valid[i])]
             if byte in written:
                 with m.Else():
                     m.d.comb += [
-                        row_write.data[i].eq(Mux(big, other, plain) if self._big_endian else plain),
-                        row_write.en[i].eq(written[byte]),
+                        new[i].eq(Mux(big, other, plain) if self._big_endian else plain),
+                        changes[i].eq(written[byte]),
                     ]
 
         # --- Updates ------------------------------------------------------------------------------------
         beat = self.update.p
         m.d.comb += self.update.ready.eq(~self.update_waiting)
         with m.If(self.update.valid & self.update.ready):
-            m.d.sync += [self.update_waiting.eq(beat.last), self.update_function.eq(beat.function)]
+            m.d.sync += [self.update_waiting.eq(beat.last & known), self.update_function.eq(beat.function)]
             for i, byte in enumerate(changeable):
                 with m.If((beat.offset[2:] == byte // 4) & beat.strobe[byte % 4]):
                     m.d.sync += [staged[i].eq(beat.data[8 * (byte % 4):8 * (byte % 4) + 8]), staged_valid[i].eq(1)]
-        with m.If(self.apply):
+        with m.If(self.apply | (self.update.valid & self.update.ready & beat.last & ~known)):
             m.d.sync += [self.update_waiting.eq(0), staged_valid.eq(0)]
 
         # --- What the device hears of the driver's writes -----------------------------------------------
-        if driver:
-            pending = {byte: Signal(name=f"unreported_{byte}") for byte in driver}
-            dwords = sorted({byte // 4 for byte in driver})
-            out = self.write
-            taken = Signal(len(dwords))
-            idle = Signal()
-            # A report needs a clock in which its row stands still.
-            m.d.comb += idle.eq((~out.valid | out.ready) & ~valid & ~self.apply & ~self.restore)
-            m.d.comb += self.report_wanted.eq(Cat(*pending.values()).any())
-            with m.If(out.ready):
-                m.d.sync += out.valid.eq(0)
-            for n, dword in enumerate(dwords):
-                mine = [byte for byte in driver if byte // 4 == dword]
-                any_here = Cat(*(pending[byte] for byte in mine)).any()
-                m.d.comb += taken[n].eq(idle & any_here & ~taken[:n].any() if n else idle & any_here)
-                with m.If(taken[n]):
-                    m.d.sync += [
-                        out.valid.eq(1),
-                        out.p.function.eq(self.function),
-                        out.p.offset.eq(4 * dword),
-                        out.p.data.eq(Cat(value(4 * dword + lane) for lane in range(4))),
-                        out.p.strobe.eq(Cat(pending.get(4 * dword + lane, C(0, 1)) for lane in range(4))),
-                    ]
-                    for byte in mine:
-                        m.d.sync += pending[byte].eq(0)
-            for byte in driver:
-                with m.If(self.restore):
-                    m.d.sync += pending[byte].eq(0)
-                with m.Elif(written[byte]):
-                    m.d.sync += pending[byte].eq(1)
+        dwords = sorted({byte // 4 for byte in driver})
+        out, taken = self.write, Signal(len(dwords))
+        # A report needs a clock in which its row stands still.
+        idle, free = Signal(), ~out.valid | out.ready
+        m.d.comb += idle.eq(
+            free & ~valid & ~self.apply & ~self.restore if self._functions == 1 else free & self.report)
+        with m.If(out.ready):
+            m.d.sync += out.valid.eq(0)
+        for n, dword in enumerate(dwords):
+            mine = [byte for byte in driver if byte // 4 == dword]
+            any_here = Cat(pending[byte] for byte in mine).any()
+            m.d.comb += taken[n].eq(idle & any_here & ~taken[:n].any() if n else idle & any_here)
+            with m.If(taken[n]):
+                m.d.sync += [
+                    out.valid.eq(1),
+                    out.p.function.eq(function),
+                    out.p.offset.eq(4 * dword),
+                    out.p.data.eq(Cat(value(4 * dword + lane) for lane in range(4))),
+                    out.p.strobe.eq(Cat(pending.get(4 * dword + lane, C(0, 1)) for lane in range(4))),
+                ]
+                m.d[domain] += [flags[byte].eq(0) for byte in mine]
+        for byte in driver:
+            with m.If(self.restore):
+                m.d[domain] += flags[byte].eq(0)
+            with m.Elif(written[byte]):
+                m.d[domain] += flags[byte].eq(1)
+        if self._functions == 1:
+            m.d.comb += self.report_wanted.eq(Cat(pending.values()).any())
+        else:
+            m.d.comb += [
+                rows.change.eq(changes.any() | taken.any()),
+                self.unreported.eq(rows.new.unreported.any()),
+            ]
         return m
-
