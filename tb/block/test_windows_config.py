@@ -5,10 +5,13 @@ import random
 import pytest
 from block.simulation import any_dword, simulate
 from model_devices import REGIONS, block, entropy, net
+from virtio_mmr.config import loads
 from virtio_mmr.config.device import Bar, BarKind
 from virtio_mmr.gateware.access.interface import Space
 from virtio_mmr.gateware.windows.config import EVENTS, ConfigSpace
 from virtio_mmr.layout import place
+from virtio_mmr.spec.sriov import SUPPORTED_PAGE_SIZES
+from virtio_mmr_sim.model.configuration import ConfigurationSpaceModel
 
 DEVICES = {
     "net": net(), "block": block(), "entropy": entropy(),
@@ -329,5 +332,269 @@ def test_both_doors_lead_to_the_same_bits():
         slow.write(1, 0, 0b0001)
         await ctx.tick()
         await step(ctx, dut, slow, 1)
+
+    simulate(dut, play)
+
+
+PAGE_SIZES = [1 << bit for bit in range(11) if SUPPORTED_PAGE_SIZES >> bit & 1]
+
+VIRTUAL = {
+    "as many as there can be": loads("""
+[device]
+kind = "net"
+[vf]
+count = 255
+"""),
+    "BARs of every size": loads("""
+[device]
+kind = "console"
+[vf]
+count = 8
+[vf.bars.0]
+kind = "memory32"
+size = 0x1000
+regions = [{ space = "legacy", offset = 0, size = 0x1000 }]
+[vf.bars.1]
+kind = "memory64"
+size = 0x100000
+regions = [{ space = "control", offset = 0, size = 0x1000 }]
+[vf.bars.3]
+kind = "memory64"
+size = 0x10000
+prefetchable = true
+regions = [{ space = "msix", offset = 0, size = 0x1000 }, { space = "isr", offset = 0x1000, size = 0x1000 }]
+"""),
+    "one": loads("""
+[device]
+kind = "net"
+[vf]
+count = 1
+"""),
+}
+
+
+class Golden:
+    """The golden model of a physical function, with what `Slow` has."""
+
+    def __init__(self, config):
+        self.config = config
+        self.space = place(config)
+        self.model = ConfigurationSpaceModel(config, self.space)
+        self.resets = 0
+
+    def read(self, word):
+        return self.model.read(4 * word, 0xF, {})
+
+    def write(self, word, data, strobe, events=()):
+        reset = self.model.write(4 * word, data, strobe)
+        for event in events:
+            self.model.set_event(f"event.{event}")
+        if reset:
+            self.model.reset()
+            self.resets += 1
+
+    def control(self):
+        """What the core hears of virtual functions."""
+        get = self.model.get
+        wide = {bar.index: bar.kind is BarKind.MEMORY64 for bar in self.config.vf.function.bars}
+        return {
+            "awake": get("control.power_state") == 0,
+            **{name: get(f"control.{name}") for name in ("vf_enable", "vf_memory_enable", "ari_hierarchy", "num_vfs")},
+            "page_size": get("control.system_page_size"),
+            "vf_base": {index: self.model.base_address(index, wide[index], "vf_") for index in wide},
+        }
+
+
+def heard_of_virtual(ctx, dut, golden):
+    control = dut.control
+    return {
+        **{name: ctx.get(getattr(control, name)) for name in (
+            "awake", "vf_enable", "vf_memory_enable", "ari_hierarchy", "num_vfs", "page_size")},
+        "vf_base": {bar.index: ctx.get(control.vf_base[bar.index]) & (1 << (
+            64 if bar.kind is BarKind.MEMORY64 else 32)) - 1 for bar in golden.config.vf.function.bars},
+    }
+
+
+def likely(rng, golden, name):
+    """A value that register *name* could take, or nearly."""
+    count = golden.config.vf.count
+    return {
+        "num_vfs": lambda: rng.choice([rng.randrange(count + 1), count, count + 1, count | 0x100]),
+        "system_page_size": lambda: rng.choice([*PAGE_SIZES, 1 << rng.randrange(12), any_dword(rng)]),
+        "sriov_control": lambda: rng.choice([0, 0, 0, 8, 0x10, 0x19, any_dword(rng)]),
+        "power_control": lambda: rng.randrange(4),
+    }.get(name, lambda: any_dword(rng))()
+
+
+@pytest.mark.parametrize("device", VIRTUAL)
+def test_sriov_agrees_with_the_golden_model_as_fast_as_accesses_come(device):
+    rng = random.Random(device)
+    golden = Golden(VIRTUAL[device])
+    dut = ConfigSpace(golden.space)
+    sriov = golden.space.capability("sriov")
+    theirs = [register for register in golden.space.registers if sriov.offset <= register.offset < sriov.end]
+    choosy = [golden.space[name] for name in ("sriov_control", "num_vfs", "system_page_size")]
+    others = [golden.space[name] for name in ("power_control", "device_control", "command")]
+    seen = {name: set() for name in ("num_vfs", "page_size", "ari_hierarchy", "vf_enable")}
+
+    def any_access():
+        register = rng.choice(choosy if rng.random() < 0.5 else theirs if rng.random() < 0.9 else others)
+        word = register.offset // 4
+        data = likely(rng, golden, register.name) << 8 * (register.offset % 4) & 0xFFFF_FFFF
+        if register.name == "device_control" and rng.random() < 0.5:
+            data &= ~(INITIATE_RESET << 8 * (register.offset % 4))
+        strobe = rng.choice([0xF, (1 << register.width // 8) - 1 << register.offset % 4, rng.randrange(16)])
+        return access(word, data, strobe, int(rng.random() < 0.6))
+
+    async def play(ctx):
+        coming = any_access()
+        ctx.set(dut.ahead, coming["offset"] // 4)
+        await ctx.tick()
+        for _ in range(2000):
+            # A clock between two accesses, in which the second of them is looked up.
+            ctx.set(dut.ahead, rng.randrange(1024))
+            await ctx.tick()
+            now, coming = coming, any_access()
+            ctx.set(dut.port.access.payload, now)
+            ctx.set(dut.port.access.valid, 1)
+            ctx.set(dut.ahead, coming["offset"] // 4)
+            _, _, shown, reset = await ctx.tick().sample(dut.port.reply.p.data, dut.control.reset)
+            ctx.set(dut.port.access.valid, 0)
+            word = now["offset"] // 4
+            assert shown == golden.read(word), hex(now["offset"])
+            before = golden.resets
+            if now["write"]:
+                golden.write(word, now["data"], now["strobe"])
+            assert reset == golden.resets - before
+            found = heard_of_virtual(ctx, dut, golden)
+            assert found == golden.control(), hex(now["offset"])
+            for name, values in seen.items():
+                values.add(found[name])
+
+    simulate(dut, play)
+    assert golden.resets
+    assert seen["page_size"] == set(PAGE_SIZES)
+    assert seen["ari_hierarchy"] == seen["vf_enable"] == {0, 1}
+    assert {0, golden.config.vf.count} <= seen["num_vfs"]
+
+
+async def put(ctx, dut, golden, name, value, strobe=None):
+    """Write a register of the SR-IOV capability, or only some of its bytes."""
+    register = golden.space[name]
+    lane = register.offset % 4
+    strobe = (1 << register.width // 8) - 1 if strobe is None else strobe
+    await step(ctx, dut, golden, register.offset // 4, write=True, data=value << 8 * lane & 0xFFFF_FFFF,
+               strobe=strobe << lane)
+    await step(ctx, dut, golden, register.offset // 4)
+
+
+def test_number_of_functions_is_bounded_and_fixed_while_they_are_enabled():
+    golden = Golden(VIRTUAL["BARs of every size"])
+    dut = ConfigSpace(golden.space)
+
+    async def play(ctx):
+        for value, strobe, taken in (
+                (8, 3, 8), (9, 3, 8), (0x108, 3, 8), (0x1FF, 1, 8), (0x103, 1, 3), (0x100, 2, 3), (0x1FF, 0, 3)):
+            await put(ctx, dut, golden, "num_vfs", value, strobe)
+            assert ctx.get(dut.control.num_vfs) == taken, hex(value)
+        await put(ctx, dut, golden, "sriov_control", 1)
+        await put(ctx, dut, golden, "num_vfs", 5)
+        assert ctx.get(dut.control.num_vfs) == 3
+        await put(ctx, dut, golden, "sriov_control", 0)
+        await put(ctx, dut, golden, "num_vfs", 5)
+        assert ctx.get(dut.control.num_vfs) == 5
+
+    simulate(dut, play)
+
+
+def test_page_size_takes_one_supported_bit_and_is_fixed_while_functions_are_enabled():
+    golden = Golden(VIRTUAL["one"])
+    dut = ConfigSpace(golden.space)
+
+    async def play(ctx):
+        assert ctx.get(dut.control.page_size) == 1
+        expected = 1
+        for value in (0, 2, 3, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x100, 0x200, 0x400, 0x401, 0x553, 0x800, 1, 0x10000):
+            await put(ctx, dut, golden, "system_page_size", value)
+            # What is above bit 10 does not exist.
+            if value & 0x7FF in (1, 2, 0x10, 0x40, 0x100, 0x400):
+                expected = value
+            assert ctx.get(dut.control.page_size) == expected, hex(value)
+        # One byte alone: with the other it would be two bits.
+        await put(ctx, dut, golden, "system_page_size", 0x100, 0b0010)
+        assert ctx.get(dut.control.page_size) == 1
+        await put(ctx, dut, golden, "sriov_control", 1)
+        await put(ctx, dut, golden, "system_page_size", 2)
+        assert ctx.get(dut.control.page_size) == 1
+
+    simulate(dut, play)
+
+
+def test_hierarchy_may_be_set_with_vf_enable_and_then_stays():
+    golden = Golden(VIRTUAL["one"])
+    dut = ConfigSpace(golden.space)
+
+    async def play(ctx):
+        for value, taken in ((0x19, 0x19), (0x09, 0x19), (0x08, 0x18), (0x00, 0x00), (0x01, 0x01), (0x11, 0x01)):
+            await put(ctx, dut, golden, "sriov_control", value)
+            control = dut.control
+            assert ctx.get(control.vf_enable) | ctx.get(control.vf_memory_enable) << 3 \
+                | ctx.get(control.ari_hierarchy) << 4 == taken, hex(value)
+
+    simulate(dut, play)
+
+
+def test_base_addresses_lose_the_bits_that_a_page_takes_and_do_not_get_them_back():
+    golden = Golden(VIRTUAL["BARs of every size"])
+    dut = ConfigSpace(golden.space)
+
+    async def play(ctx):
+        bases = dut.control.vf_base
+        for index in (0, 1, 2, 3, 4):
+            await put(ctx, dut, golden, f"vf_bar{index}", 0xFFFF_FFFF)
+        assert [ctx.get(bases[0]) & 0xFFFF_FFFF, ctx.get(bases[1]), ctx.get(bases[3])] == [
+            0xFFFF_F000, 0xFFFF_FFFF_FFF0_0000, 0xFFFF_FFFF_FFFF_0000]
+        for page_size, first, second, third in (
+                (2, 0xFFFF_E000, 0xFFF0_0000, 0xFFFF_0000), (0x40, 0xFFFC_0000, 0xFFF0_0000, 0xFFFC_0000),
+                (0x400, 0xFFC0_0000, 0xFFC0_0000, 0xFFC0_0000), (1, 0xFFC0_0000, 0xFFC0_0000, 0xFFC0_0000)):
+            await put(ctx, dut, golden, "system_page_size", page_size)
+            assert [ctx.get(bases[0]) & 0xFFFF_FFFF, ctx.get(bases[1]), ctx.get(bases[3])] == [
+                first, 0xFFFF_FFFF << 32 | second, 0xFFFF_FFFF << 32 | third]
+        await put(ctx, dut, golden, "vf_bar0", 0xFFFF_FFFF)
+        assert ctx.get(bases[0]) & 0xFFFF_FFFF == 0xFFFF_F000
+
+    simulate(dut, play)
+
+
+def test_reset_of_the_physical_function_ends_the_virtual_ones():
+    golden = Golden(VIRTUAL["as many as there can be"])
+    dut = ConfigSpace(golden.space)
+    control = golden.space["device_control"]
+
+    async def play(ctx):
+        await put(ctx, dut, golden, "num_vfs", 255)
+        await put(ctx, dut, golden, "system_page_size", 0x400)
+        await put(ctx, dut, golden, "vf_bar2", 0x8000_0000)
+        await put(ctx, dut, golden, "sriov_control", 0x19)
+        assert ctx.get(dut.control.num_vfs) == 255 and ctx.get(dut.control.vf_enable)
+        await step(ctx, dut, golden, control.offset // 4, write=True, data=INITIATE_RESET << 8 * (control.offset % 4))
+        assert heard_of_virtual(ctx, dut, golden) == {
+            "awake": 1, "vf_enable": 0, "vf_memory_enable": 0, "ari_hierarchy": 0, "num_vfs": 0, "page_size": 1,
+            "vf_base": {2: 0}}
+
+    simulate(dut, play)
+
+
+def test_without_the_capability_there_is_nothing_virtual():
+    space = place(net())
+    dut, slow = ConfigSpace(space), Slow(space)
+
+    async def play(ctx):
+        for word in busy_words(space):
+            await step(ctx, dut, slow, word, write=True, data=0xFFFF_FFFF & ~INITIATE_RESET)
+        control = dut.control
+        assert not any(ctx.get(getattr(control, name)) for name in (
+            "vf_enable", "vf_memory_enable", "ari_hierarchy", "num_vfs", "page_size"))
+        assert not any(ctx.get(base) for base in control.vf_base)
 
     simulate(dut, play)

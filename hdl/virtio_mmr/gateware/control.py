@@ -9,8 +9,12 @@ class FunctionControl(wiring.Signature):
 
     Driven by `ConfigSpace` where the core owns the header, by an adapter where hard IP does.
 
+    Without an SR-IOV capability everything of virtual functions is zero.
+
     Members
     -------
+    awake : Out(1)
+        Power state D0.
     memory_enabled, io_enabled : Out(1)
         Decoding is on: enable bit set and power state D0.
     bus_master : Out(1)
@@ -29,10 +33,19 @@ class FunctionControl(wiring.Signature):
         As captured from configuration writes.
     base : Out(64).array(6)
         Base address registers; a 64-bit one stands at its lower number.
+    vf_enable, vf_memory_enable, ari_hierarchy : Out(1)
+        As they stand in the SR-IOV capability, whatever the power state.
+    num_vfs : Out(8)
+        At most as many as there are; constant while ``vf_enable`` is set.
+    page_size : Out(11)
+        System Page Size: one bit of those that are supported; constant while ``vf_enable`` is set.
+    vf_base : Out(64).array(6)
+        As ``base``, of the first virtual function; bits inside a page are zero.
     """
 
     def __init__(self) -> None:
         super().__init__({
+            "awake": Out(1),
             "memory_enabled": Out(1),
             "io_enabled": Out(1),
             "bus_master": Out(1),
@@ -47,6 +60,12 @@ class FunctionControl(wiring.Signature):
             "bus": Out(8),
             "device": Out(5),
             "base": Out(64).array(6),
+            "vf_enable": Out(1),
+            "vf_memory_enable": Out(1),
+            "ari_hierarchy": Out(1),
+            "num_vfs": Out(8),
+            "page_size": Out(11),
+            "vf_base": Out(64).array(6),
         })
 
     def __eq__(self, other: object) -> bool:

@@ -138,7 +138,7 @@ def express(*, max_payload: int, virtual: bool = False) -> Capability:
     initiate_reset = Field(name="initiate_reset", lsb=15, width=1, access=Access.WO, view_of="control.initiate_reset",
                            doc="Function level reset; reads zero.")
     control: tuple[Field, ...] = (initiate_reset,)
-    link_control: tuple[Field, ...] = ()
+    link_control = read_only("link_control", 0x10, 16, 0, clause)
     if not virtual:
         control = (
             _rw("correctable_enable", 0, "control.correctable_enable"),
@@ -152,10 +152,10 @@ def express(*, max_payload: int, virtual: bool = False) -> Capability:
             _rw("max_read_request_size", 12, "control.max_read_request_size", 3, reset=2),
             initiate_reset,
         )
-        link_control = (
+        link_control = Register(name="link_control", offset=0x10, width=16, access=Access.RW, clause=clause, fields=(
             _rw("read_completion_boundary", 3, "control.read_completion_boundary"),
             _rw("common_clock", 6, "control.common_clock"),
-        )
+        ))
     return Capability("express", "classic", ID_EXPRESS, 0x3C, (
         read_only("express_flags", 0x02, 16, 0x0002, clause, "Version 2, endpoint."),
         read_only("device_capabilities", 0x04, 32, device, clause,
@@ -169,7 +169,7 @@ def express(*, max_payload: int, virtual: bool = False) -> Capability:
             _w1c("unsupported_detected", 3, "event.unsupported_detected"),
         )),
         read_only("link_capabilities", 0x0C, 32, 0x0000_0011, clause, "2.5 GT/s, x1: the link belongs to the hard IP."),
-        Register(name="link_control", offset=0x10, width=16, access=Access.RW, clause=clause, fields=link_control),
+        link_control,
         read_only("link_status", 0x12, 16, 0x0011, clause),
         read_only("device_capabilities_2", 0x24, 32, 0, clause),
         read_only("device_control_2", 0x28, 16, 0, clause),

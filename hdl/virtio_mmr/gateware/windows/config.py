@@ -3,14 +3,20 @@
 Specification: PCI Express Base 5.0, 7.5 and 7.7; the registers' own clauses stand in the table.
 """
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from virtio_mmr.gateware.access.carryless import below
 from virtio_mmr.gateware.access.interface import AccessPort
 from virtio_mmr.gateware.control import FunctionControl
 from virtio_mmr.layout import ConfigurationSpace
-from virtio_mmr.spec.register import Access, Field, Register
+from virtio_mmr.spec.register import Access
+from virtio_mmr.spec.sriov import SUPPORTED_PAGE_SIZES
+
+from .placed import ConstantRegisters, changing_fields
 
 #: Events that set a sticky bit, by the name of the bit.
 EVENTS = ("detected_parity_error", "correctable_detected", "nonfatal_detected", "fatal_detected",
@@ -40,12 +46,29 @@ class ConfigDoor(wiring.Signature):
         return isinstance(other, ConfigDoor)
 
 
-def _parts(register: Register) -> tuple[Field, ...]:
-    """A register's fields, or the register itself as its only field."""
-    if register.fields:
-        return register.fields
-    return (Field(name=register.name, lsb=0, width=register.width, access=register.access, reset=register.reset,
-                  view_of=register.view_of),)
+def _takes(name: str, value, stored: Mapping[str, Signal], functions: int):
+    """Whether the field *name*, which may be choosy, takes *value* now.
+
+    PCI Power Management 1.2, 3.2.4; SR-IOV 1.1, 3.3.3.5, 3.3.7 and 3.3.13: what virtual functions are counted and
+    placed by stays while they are enabled. *functions* is how many of them there may be.
+    """
+    match name:
+        case "power_state":
+            return (value == 0) | (value == 3)
+        case "num_vfs":
+            return ~stored["vf_enable"] & below(value, functions + 1)
+        case "system_page_size":
+            pages = [1 << bit for bit in range(len(value)) if SUPPORTED_PAGE_SIZES >> bit & 1]
+            return ~stored["vf_enable"] & Cat(value == page for page in pages).any()
+        case "ari_hierarchy":
+            return ~stored["vf_enable"]
+        case _:
+            return Const(1)
+
+
+def _inside_page(page_size, position: int):
+    """Whether bit *position* of an address, 12 or more, is one of the offset in a page; *page_size* has one bit set."""
+    return page_size[position - 11:].any()
 
 
 class ConfigSpace(wiring.Component):
@@ -57,6 +80,9 @@ class ConfigSpace(wiring.Component):
     What an access reads was looked up in the two clocks before it: constants in a block RAM, then stored bits over
     them. So nothing may change a register in the clock before it is read, but events, which are then read later.
 
+    With an SR-IOV capability the virtual functions have configuration spaces of their own: an access to one of them
+    does not belong here, and `port` must not get it.
+
     Parameters
     ----------
     space
@@ -67,7 +93,7 @@ class ConfigSpace(wiring.Component):
     Members
     -------
     port : In(AccessPort())
-        ``offset`` is the register's byte address.
+        ``offset`` is the register's byte address; ``function`` is not looked at.
     ahead : In(10)
         Register number of the access two clocks later, if there is one.
     door : In(ConfigDoor())
@@ -120,74 +146,68 @@ class ConfigSpace(wiring.Component):
         # --- Bits -----------------------------------------------------------------------------------------
         words: dict[int, list] = {}
         stored: dict[str, Signal] = {}
-        clear_all = Signal()
         resets = []
-        for register in self._space.registers:
-            word = register.offset // 4
-            bits = words.setdefault(word, [0] * 32)
-            base = register.offset % 4 * 8
-            here = Signal(name=f"writes_{register.name}")
-            m.d.comb += here.eq(write & (number == word))
-            for i in range(register.width):
-                bits[base + i] = register.reset >> i & 1
-            for field in _parts(register):
-                owner, _, name = field.view_of.partition(".")
-                positions = range(base + field.lsb, base + field.lsb + field.width)
-                if owner == "live":
-                    bits[positions[0]] = getattr(self, name)
-                    continue
-                if field.access is Access.WO:
-                    stored[name] = Signal(name=name)
-                    m.d.comb += stored[name].eq(here & strobe[positions[0] // 8] & data[positions[0]])
-                    bits[positions[0]] = 0
-                    continue
-                if field.access is Access.RO or not owner:
-                    for i, position in enumerate(positions):
-                        bits[position] = (field.reset | register.reset >> field.lsb) >> i & 1
-                    continue
-                value = Signal(field.width, name=name, init=field.reset)
-                stored[name] = value
-                resets.append(value.eq(field.reset))
-                for i, position in enumerate(positions):
-                    bits[position] = value[i]
-                if field.access is Access.RW1C:
-                    with m.If(here & strobe[positions[0] // 8] & data[positions[0]]):
-                        m.d.sync += value.eq(0)
-                    if name in EVENTS:
-                        with m.If(getattr(self, name)):
-                            m.d.sync += value.eq(1)
-                    continue
-                legal = 1
-                if name == "power_state":
-                    new = Cat(*(data[position] for position in positions))
-                    legal = (new == 0) | (new == 3)
-                for lane in sorted({position // 8 for position in positions}):
-                    mine = [(i, position) for i, position in enumerate(positions) if position // 8 == lane]
-                    with m.If(here & strobe[lane] & legal):
-                        m.d.sync += value[mine[0][0]:mine[-1][0] + 1].eq(data[mine[0][1]:mine[-1][1] + 1])
-        m.d.comb += clear_all.eq(stored["initiate_reset"])
+        functions = max((register.reset for register in self._space.registers if register.name == "total_vfs"),
+                        default=0)
+        # Bits of virtual functions' base addresses, each with its position in the lower register.
+        base_bits: list[tuple[Signal, int]] = []
+        for field in changing_fields(self._space):
+            name, positions = field.name, field.positions
+            bits = words.setdefault(field.dword, [Const(0, 1)] * 32)
+            here = Signal(name=f"writes_{name}")
+            m.d.comb += here.eq(write & (number == field.dword))
+            if field.owner == "live":
+                bits[positions[0]] = getattr(self, name)
+                continue
+            if field.access is Access.WO:
+                stored[name] = Signal(name=name)
+                m.d.comb += stored[name].eq(here & strobe[positions[0] // 8] & data[positions[0]])
+                continue
+            value = Signal(len(positions), name=name, init=field.reset)
+            stored[name] = value
+            resets.append(value.eq(field.reset))
+            for i, position in enumerate(positions):
+                bits[position] = value[i]
+            if field.access is Access.RW1C:
+                with m.If(here & strobe[positions[0] // 8] & data[positions[0]]):
+                    m.d.sync += value.eq(0)
+                if name in EVENTS:
+                    with m.If(getattr(self, name)):
+                        m.d.sync += value.eq(1)
+                continue
+            lanes = sorted({position // 8 for position in positions})
+            new = data[positions[0]:positions[-1] + 1]
+            if len(lanes) > 1:
+                # A choosy field judges what it would be, bytes that stay included.
+                new = Cat(Mux(strobe[position // 8], data[position], value[i])
+                          for i, position in enumerate(positions))
+            legal = _takes(name, new, stored, functions)
+            for lane in lanes:
+                mine = [(i, position) for i, position in enumerate(positions) if position // 8 == lane]
+                with m.If(here & strobe[lane] & legal):
+                    m.d.sync += value[mine[0][0]:mine[-1][0] + 1].eq(data[mine[0][1]:mine[-1][1] + 1])
+            if name.startswith("vf_bar") and positions[0]:
+                base_bits += zip(value, positions, strict=True)
+            if name == "system_page_size":
+                page_size = Mux(here & legal, new, value)
+        # They read zero inside a page, in the clock behind a write of the page size already.
+        for bit, position in base_bits:
+            with m.If(_inside_page(page_size, position)):
+                m.d.sync += bit.eq(0)
+        clear_all = stored["initiate_reset"]
         with m.If(clear_all):
             m.d.sync += resets
 
-        # Constant bits come out of a ROM; stored ones are laid over them.
-        depth = 1 << max(words).bit_length()
-        init = [sum(bit << i for i, bit in enumerate(words.get(word, [])) if isinstance(bit, int))
-                for word in range(depth)]
-        m.submodules.constants = constants = memory.Memory(
-            shape=32, depth=depth, init=init, attrs={"ram_style": "block"})
-        rom = constants.read_port()
-        asked_for, looked_up = Signal(10), Signal(10)
-        inside = Signal()
-        m.d.comb += [asked_for.eq(Mux(asked, door.register_number, self.ahead)), rom.addr.eq(asked_for)]
-        m.d.sync += [looked_up.eq(asked_for), inside.eq(asked_for >> len(rom.addr) == 0)]
+        # Stored bits are laid over the constant ones.
+        m.submodules.constants = constants = ConstantRegisters(self._space)
+        m.d.comb += constants.number.eq(Mux(asked, door.register_number, self.ahead))
         live, read, shown = Signal(32), Signal(32), Signal(32)
-        with m.Switch(looked_up):
+        with m.Switch(constants.number_before):
             for word, bits in sorted(words.items()):
-                if any(not isinstance(bit, int) for bit in bits):
-                    with m.Case(word):
-                        m.d.comb += live.eq(Cat(Const(0, 1) if isinstance(bit, int) else bit for bit in bits))
+                with m.Case(word):
+                    m.d.comb += live.eq(Cat(*bits))
         m.d.comb += [
-            read.eq(Mux(inside, rom.data, 0) | live),
+            read.eq(constants.data | live),
             port.reply.valid.eq(port.access.valid),
         ]
         m.d.sync += shown.eq(read)
@@ -205,6 +225,7 @@ class ConfigSpace(wiring.Component):
         control = self.control
         awake = stored["power_state"] == 0
         m.d.comb += [
+            control.awake.eq(awake),
             control.memory_enabled.eq(bit("memory_enable") & awake),
             control.io_enabled.eq(bit("io_enable") & awake),
             control.bus_master.eq(bit("bus_master") & awake),
@@ -216,22 +237,19 @@ class ConfigSpace(wiring.Component):
             control.extended_tag.eq(bit("extended_tag")),
             control.read_completion_boundary.eq(bit("read_completion_boundary")),
             control.reset.eq(clear_all),
+            control.vf_enable.eq(bit("vf_enable")),
+            control.vf_memory_enable.eq(bit("vf_memory_enable")),
+            control.ari_hierarchy.eq(bit("ari_hierarchy")),
+            control.num_vfs.eq(bit("num_vfs")),
+            control.page_size.eq(bit("system_page_size")),
         ]
         for name in ("window_bar", "window_offset", "window_length"):
             m.d.comb += getattr(self, name).eq(bit(name))
-        bars = {register.name: register for register in self._space.registers if register.view_of == ""
-                and register.name.startswith("bar")}
-        for index in range(6):
-            register = bars.get(f"bar{index}")
-            if register is None:
-                continue
-            parts = []
-            for half in (index, index + 1):
-                name = f"bar{half}"
-                if name in stored:
-                    lsb = 32 - len(stored[name])
-                    parts += [*([0] * lsb), *stored[name]]
-            m.d.comb += control.base[index].eq(Cat(*parts))
+        for prefix, bases in (("bar", control.base), ("vf_bar", control.vf_base)):
+            for index in range(6):
+                # A BAR of 64 bits goes on in the next register.
+                halves = [stored[f"{prefix}{half}"] for half in (index, index + 1) if f"{prefix}{half}" in stored]
+                m.d.comb += bases[index].eq(Cat(Cat(Const(0, 32 - len(half)), half) for half in halves))
         if "msix_enable" in stored:
             position = next(register.offset * 8 + field.lsb for register in self._space.registers
                             for field in register.fields if field.name == "msix_enable")
