@@ -18,6 +18,30 @@ class Answer:
     data: bytes
 
 
+def answers_to(requests, packets, *, bus):
+    """What each owner should be told, from the fate of each read packet that left.
+
+    Every piece must have left, in order: for runs in which nothing is blocked.
+    """
+    reads = iter(packets)
+    found: dict[int, list[Answer]] = {owner: [] for owner in range(8)}
+    for request in requests:
+        wanted = list(range(request["address"], request["address"] + request["bytes"]))
+        status, seen = 0, []
+        while True:
+            read = next(reads)
+            assert read.requester == bus << 8 | request["function"]
+            seen += enabled_bytes(read.packet)
+            status = status or FATES[read.fate]
+            if len(seen) >= len(wanted):
+                break
+        assert seen == wanted, "the pieces are the request"
+        data = b"" if status else bytes(byte_at(address) for address in wanted)
+        found[request["owner"]].append(Answer(request["context"], status, data))
+    assert next(reads, None) is None, "more packets than requests have pieces"
+    return found
+
+
 @dataclass
 class Bench:
     """A requester, its surroundings, and what they saw.
@@ -200,32 +224,9 @@ class Bench:
             self._gate(dut.read_gate), self._gate(dut.write_gate),
             self._link_out, self._link_in, self._take])
 
-    def expected(self, requests):
-        """What each owner should be told, from the fate of each packet that left.
-
-        Every piece must have left, in order: for runs in which nothing is blocked.
-        """
-        reads = iter(self.memory.log)
-        found: dict[int, list[Answer]] = {owner: [] for owner in range(8)}
-        for request in requests:
-            wanted = list(range(request["address"], request["address"] + request["bytes"]))
-            status, seen = 0, []
-            while True:
-                read = next(reads)
-                assert read.requester == 0x2A00 | request["function"]
-                seen += enabled_bytes(read.packet)
-                status = status or FATES[read.fate]
-                if len(seen) >= len(wanted):
-                    break
-            assert seen == wanted, "the pieces are the request"
-            data = b"" if status else bytes(byte_at(address) for address in wanted)
-            found[request["owner"]].append(Answer(request["context"], status, data))
-        assert next(reads, None) is None, "more packets than requests have pieces"
-        return found
-
     def check(self, requests):
         """Compare all answers; before a bad end, a request may have handed out good data."""
-        expected = self.expected(requests)
+        expected = answers_to(requests, self.memory.log, bus=0x2A)
         for owner, answers in self.answers.items():
             assert [(one.context, one.status) for one in answers] == [
                 (one.context, one.status) for one in expected[owner]], f"owner {owner}"

@@ -153,3 +153,42 @@ def test_no_more_is_asked_than_there_is_room_for(space, boundary, tight):
     run_reads(bench, 24, most=1500)
     assert all(most <= limit for most, limit in zip(bench.memory.space, space, strict=True))
     assert bench.memory.space[tight] > space[tight] * 2 // 3, "the room is used"
+
+
+def test_read_that_is_held_back_leaves_alone_the_one_before_it():
+    # The link is slow, so that reads wait on their way out while others are held back behind them.
+    bench = Bench(128, seed=11, stall=0.9, host={"delay": 0})
+    bench.closed = {1}
+    requests = [{"function": number % 2, "epoch": 0, "address": 0x1000 + 64 * number, "bytes": 8, "owner": number % 8,
+                 "context": number} for number in range(60)]
+
+    async def ask(ctx):
+        await bench.read(ctx, requests)
+        await bench.settle(ctx, lambda: sum(map(len, bench.answers.values())) >= len(requests))
+
+    bench.run(ask)
+    for owner, answers in bench.answers.items():
+        assert [(one.context, one.status) for one in answers] == [
+            (number, 5 * (number % 2)) for number in range(owner, len(requests), 8)]
+
+
+def test_time_of_every_read_is_over_in_time_however_many_stand_before_it():
+    timeout, count = 400, 24
+    bench = Bench(128, seed=12, timeout=timeout, idle=0.0, stall=0.0, host={"fates": {"forgotten": 1.0}, "delay": 0})
+    requests = [{"function": 0, "epoch": 0, "address": 64 * number, "bytes": 8, "owner": 3, "context": number}
+                for number in range(count)]
+    ends = []
+
+    async def ask(ctx):
+        await bench.read(ctx, requests[:12])
+        await ctx.tick().repeat(timeout // 2)
+        await bench.read(ctx, requests[12:])
+        while len(ends) < count:
+            await ctx.tick()
+            ends.extend([bench.clock] * (len(bench.answers[3]) - len(ends)))
+
+    bench.run(ask)
+    assert {one.status for one in bench.answers[3]} == {4}
+    for (left, _), end in zip(bench.packets, ends, strict=True):
+        # Nine eighths, and two looks for each that stood before it and ended in the same clocks.
+        assert timeout <= end - left <= timeout * 9 // 8 + 16 * 12

@@ -61,7 +61,8 @@ def test_function_that_may_not_request_writes_nothing_and_is_told_so():
     assert bench.memory.written == in_memory([one for one in writes if one[0]["function"] not in (1, 2)])
 
 
-def test_gate_that_closes_within_a_write_lets_no_later_byte_through():
+@pytest.mark.parametrize("opens_again", [False, True])
+def test_gate_that_closes_within_a_write_lets_no_later_byte_through(opens_again):
     bench = Bench(128, seed=5, size=0)
     request = {"function": 5, "epoch": 0, "address": 0x1003, "bytes": 4000, "context": 7, "report": 1}
     after = {**request, "function": 6, "address": 0x8001, "bytes": 40, "context": 8}
@@ -71,6 +72,9 @@ def test_gate_that_closes_within_a_write_lets_no_later_byte_through():
         while len(bench.packets) < 5:
             await ctx.tick()
         bench.closed = {5}
+        for _ in range(60):
+            await ctx.tick()
+        bench.closed = set() if opens_again else {5}
 
     async def ask(ctx):
         await bench.write(ctx, writes)

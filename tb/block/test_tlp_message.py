@@ -43,6 +43,24 @@ def test_msx_02_message_is_a_write_of_one_dword_with_the_shortest_header(width, 
         inside = bool(valid) and not (ready and last)
 
 
+def test_vf_08_a_message_carries_the_id_of_its_function():
+    dut, found = MessageBuilder(128, several=True), []
+    functions = (0, 1, 255, 3)
+
+    async def feed(ctx):
+        ctx.set(dut.requester, 0x5A00)
+        await ctx.tick()
+        await push(ctx, dut.message, [
+            {"function": function, "vector": 0, "address": 0xFEE0_0000, "dword": function} for function in functions])
+        while sum(beat["last"] for beat in found) < len(functions):
+            await ctx.tick()
+
+    simulate(dut, feed, background=[stalling(dut.beats, random.Random(1), 0.3), taking(dut.beats, found)])
+    assert raw_packets(found) == [
+        build(MemoryRequest(write=True, address=0xFEE0_0000, payload=(function,), requester=0x5A00 | function))
+        for function in functions]
+
+
 def intx(code):
     return build(Message(code=code, routing=0b100, requester=REQUESTER))
 

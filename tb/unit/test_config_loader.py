@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from virtio_mmr.config import ConfigError, load, loads, remarks
-from virtio_mmr.config.device import Bar, BarKind, Control, Datapath, Identity, Region, Space
+from virtio_mmr.config.device import Bar, BarKind, Control, Datapath, Identity, Region, Requester, Space
+from virtio_mmr.export.device_file import completed
 from virtio_mmr.spec.device_types import DEVICE_TYPES
 
 NET = '[device]\nkind = "net"\n'
@@ -32,7 +33,7 @@ MISTAKES = {
     "unknown_section": (
         '[devices]\nkind = "net"\n',
         "devices: unknown key; a device file has schema, device, features, queues, interrupts, bars, "
-        'config, capabilities, control, datapath, vf; did you mean "device"?',
+        'config, capabilities, control, datapath, requester, vf; did you mean "device"?',
     ),
     "section_not_a_table": (
         "device = 3\n",
@@ -513,6 +514,32 @@ MISTAKES = {
         NET + "[datapath]\nmax_payload = 200\n",
         "datapath.max_payload = 200: must be 128, 256, 512, 1024, 2048 or 4096; write max_payload = 128",
     ),
+    "reads": (
+        NET + "[requester]\nreads = 48\n",
+        "requester.reads = 48: must be 32, 64, 128 or 256; write reads = 64",
+    ),
+    "largest_read": (
+        NET + "[requester]\nlargest_read = 300\n",
+        "requester.largest_read = 300: must be 128, 256, 512, 1024, 2048 or 4096; write largest_read = 512",
+    ),
+    "requester_headers": (
+        NET + "[requester]\ncompletion_headers = 8\ncompletion_bytes = 4096\n",
+        "requester.completion_headers = 8: one read of 512 bytes needs 9; write completion_headers = 9 or more, or "
+        "leave out completion_headers and completion_bytes",
+    ),
+    "requester_bytes": (
+        NET + "[requester]\ncompletion_headers = 16\n",
+        "requester.completion_bytes = 0: one read of 512 bytes needs 528; write completion_bytes = 528 or more, or "
+        "leave out completion_headers and completion_bytes",
+    ),
+    "requester_units": (
+        NET + "[requester]\ncompletion_headers = 16\ncompletion_bytes = 1000\n",
+        "requester.completion_bytes = 1000: must be a multiple of 16; write completion_bytes = 992",
+    ),
+    "requester_timeout": (
+        NET + "[requester]\ntimeout = 5\n",
+        "requester.timeout = 5: must be from 128 to 2147483648; write 128 or a number between the two",
+    ),
 }
 
 
@@ -569,6 +596,7 @@ def test_smallest_file_gets_a_complete_device():
     assert config.datapath == Datapath(
         width=128, adapter="raw", max_payload=128, check_byte_enables=True, strict_64bit=False
     )
+    assert config.requester is None
     spaces = (Space.LEGACY, Space.CONTROL, Space.ISR, Space.DEVICE, Space.MSIX)
     regions = tuple(Region(space=space, offset=0x1000 * i, size=0x1000) for i, space in enumerate(spaces))
     assert config.bars == (Bar(index=0, kind=BarKind.MEMORY64, regions=regions),)
@@ -582,6 +610,15 @@ def test_every_kind_and_identity_has_defaults_without_remarks(kind, identity):
     assert len(config.config_image) == config.kind.config_size
     assert config.control is not None
     assert config.control.gate_open == (identity != "mmr")
+
+
+def test_section_requester_alone_asks_for_dma():
+    assert loads(NET + "[requester]\n").requester == Requester(reads=64, largest_read=512, timeout=1 << 21)
+    wide = loads(NET + "[requester]\nreads = 256\nlargest_read = 4096\ntimeout = 1000\n")
+    assert wide.requester == Requester(reads=256, largest_read=4096, timeout=1000)
+    narrow = loads(NET + "[requester]\ncompletion_headers = 72\ncompletion_bytes = 2048\n").requester
+    assert narrow is not None and narrow.completion_space == (72, 128)
+    assert loads(completed(wide)) == wide
 
 
 def test_alias_of_a_kind_is_the_same_device():

@@ -106,6 +106,26 @@ class Datapath:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Requester:
+    """DMA of the back end."""
+
+    #: Reads in flight: 32, 64, 128 or 256.
+    reads: int = 64
+    #: Bytes that one read asks for at most, whatever software allows.
+    largest_read: int = 512
+    #: Clock cycles that the host has for a read.
+    timeout: int = 1 << 21
+    #: Completions, and bytes of their payload, that the hard block has room for; 0: any number.
+    completion_headers: int = 0
+    completion_bytes: int = 0
+
+    @property
+    def completion_space(self) -> tuple[int, int] | None:
+        """Completions and 16-byte units of their payload that may be on their way, or None for any number."""
+        return (self.completion_headers, self.completion_bytes // 16) if self.completion_headers else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class VirtualFunctions:
     """The virtual functions of a device; they are all alike."""
 
@@ -137,6 +157,8 @@ class DeviceConfig:
     mmr_explicit: bool = False
     control: Control | None = field(default_factory=Control)
     datapath: Datapath = field(default_factory=Datapath)
+    #: Absent: each request of the back end is answered "blocked".
+    requester: Requester | None = None
     #: Absent: no SR-IOV.
     vf: VirtualFunctions | None = None
     #: This is what `VirtualFunctions.function` describes, not a device.

@@ -12,7 +12,18 @@ from virtio_mmr.spec.features import ALWAYS_MODERN, FIRST_MODERN, OFFERED_MODERN
 from virtio_mmr.spec.sriov import MOST_VIRTUAL_FUNCTIONS
 
 from . import defaults, rules
-from .device import Bar, BarKind, Control, Datapath, DeviceConfig, Identity, Region, Space, VirtualFunctions
+from .device import (
+    Bar,
+    BarKind,
+    Control,
+    Datapath,
+    DeviceConfig,
+    Identity,
+    Region,
+    Requester,
+    Space,
+    VirtualFunctions,
+)
 from .errors import ConfigError, UnreadableError
 from .table import Table, alternatives, integer, suggestion
 
@@ -30,6 +41,7 @@ _SECTIONS = (
     "capabilities",
     "control",
     "datapath",
+    "requester",
     "vf",
 )
 
@@ -141,6 +153,7 @@ def _device(top: Table) -> DeviceConfig:
         datapath=_datapath(
             top.section("datapath", ("width", "adapter", "max_payload", "check_byte_enables", "strict_64bit"))
         ),
+        requester=_requester(top),
     )
     return replace(config, vf=_vf(top, config)) if "vf" in top else config
 
@@ -380,6 +393,21 @@ def _control(top: Table, identity: Identity, wanted: bool) -> Control | None:
     return Control(
         big_endian=table.boolean("big_endian", False),
         gate_open=table.boolean("gate_open", defaults.gate_open(identity)),
+    )
+
+
+def _requester(top: Table) -> Requester | None:
+    if "requester" not in top:
+        return None
+    table = top.section(
+        "requester", ("reads", "largest_read", "timeout", "completion_headers", "completion_bytes")
+    )
+    return Requester(
+        reads=table.integer("reads", 64, 32, 256),
+        largest_read=table.integer("largest_read", 512, 128, 4096),
+        timeout=table.integer("timeout", 1 << 21, 128, 1 << 31),
+        completion_headers=table.integer("completion_headers", 0, 0, 1 << 12),
+        completion_bytes=table.integer("completion_bytes", 0, 0, 1 << 18),
     )
 
 

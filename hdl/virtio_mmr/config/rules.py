@@ -20,6 +20,10 @@ MOST_VECTORS = 2048
 
 WIDTHS = (64, 128, 256, 512)
 PAYLOADS = (128, 256, 512, 1024, 2048, 4096)
+READS = (32, 64, 128, 256)
+
+#: Least distance of two places at which a host may cut the data of a read.
+LEAST_COMPLETION = 64
 
 
 def check(config: DeviceConfig) -> None:
@@ -34,6 +38,7 @@ def check(config: DeviceConfig) -> None:
     _check_features(config)
     _check_queues(config)
     _check_datapath(config)
+    _check_requester(config)
     bar_rules.check(config)
     _check_control(config)
     _check_mmr(config)
@@ -114,6 +119,31 @@ def _check_datapath(config: DeviceConfig) -> None:
     ):
         if value not in allowed:
             raise ConfigError(f"datapath.{key}", value, f"must be {alternatives(allowed)}", f"write {key} = 128")
+
+
+def _check_requester(config: DeviceConfig) -> None:
+    if config.requester is None:
+        return
+    for key, value, allowed, usual in (
+        ("reads", config.requester.reads, READS, 64),
+        ("largest_read", config.requester.largest_read, PAYLOADS, 512),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"requester.{key}", value, f"must be {alternatives(allowed)}", f"write {key} = {usual}")
+    requester = config.requester
+    if not requester.completion_headers and not requester.completion_bytes:
+        return
+    # One read must fit, whatever its address.
+    for key, value, least in (
+        ("completion_headers", requester.completion_headers, requester.largest_read // LEAST_COMPLETION + 1),
+        ("completion_bytes", requester.completion_bytes, requester.largest_read + 16),
+    ):
+        if value < least:
+            raise ConfigError(f"requester.{key}", value, f"one read of {requester.largest_read} bytes needs {least}",
+                              f"write {key} = {least} or more, or leave out completion_headers and completion_bytes")
+    if requester.completion_bytes % 16:
+        raise ConfigError("requester.completion_bytes", requester.completion_bytes, "must be a multiple of 16",
+                          f"write completion_bytes = {requester.completion_bytes // 16 * 16}")
 
 
 def _check_control(config: DeviceConfig) -> None:

@@ -33,6 +33,13 @@ def completed(config: DeviceConfig) -> str:
         f"check_byte_enables = {spell(datapath.check_byte_enables)}\n"
         f"strict_64bit = {spell(datapath.strict_64bit)}\n"
     )
+    if config.requester is not None:
+        requester = config.requester
+        sections.append(
+            f"[requester]\nreads = {requester.reads}\nlargest_read = {requester.largest_read}\n"
+            f"timeout = {requester.timeout}\n"
+            f"completion_headers = {requester.completion_headers}\ncompletion_bytes = {requester.completion_bytes}\n"
+        )
     if config.vf is not None:
         sections += _virtual(config.vf)
     return "\n".join(sections)

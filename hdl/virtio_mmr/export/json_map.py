@@ -77,6 +77,17 @@ def device_map(config: DeviceConfig, space: ConfigurationSpace) -> dict[str, obj
             "check_byte_enables": config.datapath.check_byte_enables,
             "strict_64bit": config.datapath.strict_64bit,
         },
+        "requester": (
+            None
+            if config.requester is None
+            else {
+                "reads": config.requester.reads,
+                "largest_read": config.requester.largest_read,
+                "timeout": config.requester.timeout,
+                "completion_headers": config.requester.completion_headers,
+                "completion_bytes": config.requester.completion_bytes,
+            }
+        ),
         "capabilities": [
             {
                 "name": capability.name,

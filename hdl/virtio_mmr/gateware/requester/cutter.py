@@ -55,7 +55,8 @@ class Cutter(wiring.Component):
     -------
     request : In(stream.Signature(cut_request(extra)))
     size : In(3)
-        Largest packet as in Device Control: 0 for 128 bytes, each step doubles.
+        Largest packet as in Device Control: 0 for 128 bytes, each step doubles. It may change at any time; a piece
+        has the size that was set when its cutting began.
     pieces : Out(stream.Signature(piece(extra)))
     """
 
@@ -72,10 +73,10 @@ class Cutter(wiring.Component):
         m = Module()
         pieces, request = self.pieces, self.request
         # Offset bits below the place of the next cut; the seven lowest always are.
-        mask = Signal(12)
+        mask, size = Signal(12), Signal(3)
         m.d.comb += mask[:7].eq(0x7F)
         for bit in range(7, (self._largest - 1).bit_length()):
-            m.d.comb += mask[bit].eq(self.size > bit - 7)
+            m.d.comb += mask[bit].eq(size > bit - 7)
 
         # At most two page borders lie within a request; counting them is cheaper than a page number that is loaded.
         page, pages, address = Signal(52), Signal(2), Signal(12)
@@ -91,6 +92,7 @@ class Cutter(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += request.ready.eq(1)
                 m.d.sync += [
+                    size.eq(self.size),
                     Cat(address, page).eq(request.p.address),
                     pages.eq(0),
                     rest.eq(Mux(request.p.bytes == 0, 0, request.p.bytes - 1)),
@@ -110,6 +112,7 @@ class Cutter(wiring.Component):
                 m.d.comb += busy.eq(~pieces.valid | pieces.ready)
                 with m.If(busy):
                     m.d.sync += [
+                        size.eq(self.size),
                         address.eq(following),
                         pages.eq(pages + following[12]),
                         # Only whole multiples of 128 bytes have gone from what was counted from a multiple.

@@ -137,9 +137,10 @@ class ReadIssuer(wiring.Component):
         ]
         with m.If(requests.ready):
             m.d.sync += requests.valid.eq(0)
-        with m.If(self.issued):
+        # What is held back leaves alone what waits on its way out.
+        with m.If(self.issued & ~blocked):
             m.d.sync += [
-                requests.valid.eq(~blocked),
+                requests.valid.eq(1),
                 requests.p.header[:64].eq(header),
                 requests.p.header[64:96].eq(Mux(is_long, p.address[32:], low)),
                 requests.p.header[96:].eq(low),

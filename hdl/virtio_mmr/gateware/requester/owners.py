@@ -16,6 +16,13 @@ class OwnerQueues(wiring.Component):
     A look takes six clocks; every owner has one in each eight. What has ended is handed on, if there is
     room; what is a time-out old is reported for as long as it stands first.
 
+    That bounds every read, not only the oldest. Reads of one owner leave in order, so none is older than the one that
+    stands before it: when that ends by its time, at most nine eighths of a time-out old, the next is no older and is
+    judged at the next look. So while the back end takes what is handed on, each read ends within nine eighths of a
+    time-out and two looks for each read of its owner. If the back end takes nothing, the reads behind
+    wait for it, and each has at most nine eighths of a time-out from when it stands first; its stamp may have come
+    round by then.
+
     Parameters
     ----------
     width, slot, tags

@@ -3,7 +3,7 @@
 Specification: PCI Express Base 5.0, 2.2 to 2.4 and 2.8.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,7 +27,9 @@ class Requester(wiring.Component):
     reads
         Reads in flight, 32 to 256; 32 without Extended Tag.
     largest
-        Bytes of the largest packet, either way: a power of two from 128 to 4096.
+        Bytes of the largest read: a power of two from 128 to 4096.
+    payload
+        Bytes of the largest write, likewise.
     timeout
         Clock cycles that the host has for a read.
     space
@@ -44,14 +46,22 @@ class Requester(wiring.Component):
         Taken whatever the back end does.
     unexpected, poisoned : Out(1)
         A completion belonged to no read; data of one that did are poisoned.
-    now : In(TICKET), ticket : Out(TICKET)
-        Ticket of a write that is queued in this clock; that of the packet on offer at `writes`.
+    now : In(TICKET)
+        Ticket of a packet that is queued in this clock.
+    ticket, read_ticket : Out(TICKET)
+        That of the packet on offer at `writes`, and at `reads`.
+    pending : Out(1)
+        A write is queued, on offer or not yet.
+    mark : In(1), clear : Out(1)
+        Writes whose last beat was taken in the clock of the last `mark` or before have left, or were swallowed. Until
+        that is so takes only what is taken from `writes` and `reads`.
     writes, reads : Out(stream.Signature(tlp_beat(width)))
     """
 
-    def __init__(self, width: int, *, reads: int = 64, largest: int = 512, timeout: int = 1 << 21,
-                 space: tuple[int, int] | None = None):
-        self._width, self._reads, self._largest, self._timeout, self._space = width, reads, largest, timeout, space
+    def __init__(self, width: int, *, reads: int = 64, largest: int = 512, payload: int = 512,
+                 timeout: int = 1 << 21, space: tuple[int, int] | None = None):
+        self._width, self._reads, self._largest, self._payload = width, reads, largest, payload
+        self._timeout, self._space = timeout, space
         super().__init__({
             "dma_read": In(stream.Signature(DmaRead)),
             "dma_read_data": Out(stream.Signature(dma_read_data(width))),
@@ -69,6 +79,10 @@ class Requester(wiring.Component):
             "poisoned": Out(1),
             "now": In(TICKET),
             "ticket": Out(TICKET),
+            "read_ticket": Out(TICKET),
+            "pending": Out(1),
+            "mark": In(1),
+            "clear": Out(1),
             "writes": Out(stream.Signature(tlp_beat(width))),
             "reads": Out(stream.Signature(tlp_beat(width))),
         })
@@ -77,7 +91,7 @@ class Requester(wiring.Component):
         m = Module()
         m.submodules.read = read = ReadEngine(
             self._width, tags=self._reads, slot=self._largest, timeout=self._timeout, space=self._space)
-        m.submodules.write = write = WriteBuilder(self._width, self._largest)
+        m.submodules.write = write = WriteBuilder(self._width, self._payload)
         for mine, its in (
             (self.dma_read, read.request), (self.dma_read_data, read.answer), (self.read_gate, read.gate),
             (self.completions, read.completions), (self.reads, read.packets), (self.dma_write, write.write),
@@ -92,15 +106,25 @@ class Requester(wiring.Component):
             write.size.eq(self.max_payload_size),
             write.now.eq(self.now),
             self.ticket.eq(write.ticket),
+            self.pending.eq(write.pending),
             self.unexpected.eq(read.unexpected),
             self.poisoned.eq(read.poisoned),
         ]
-        # Writes that have been handed in and have not left; of these, those that stand before the newest read.
-        waiting, ahead, after = Signal(4), Signal(4), Signal(4)
-        m.d.comb += [after.eq(waiting + write.taken - write.left), read.may_leave.eq(ahead == 0)]
+        # Clocks in which a read may be queued.
+        with m.If(~self.reads.valid | self.reads.ready):
+            m.d.sync += self.read_ticket.eq(self.now)
+        # Writes that have been handed in and have not left; of these, those before the newest read and the mark.
+        waiting, after = Signal(4), Signal(4)
+        m.d.comb += after.eq(waiting + write.taken - write.left)
         m.d.sync += waiting.eq(after)
-        with m.If(self.dma_read.valid & self.dma_read.ready):
-            m.d.sync += ahead.eq(after)
-        with m.Else():
-            m.d.sync += ahead.eq(Mux(write.left & (ahead != 0), ahead - 1, ahead))
+        for comes, may_leave, name in (
+            (self.dma_read.valid & self.dma_read.ready, read.may_leave, "before_read"),
+            (self.mark, self.clear, "before_mark"),
+        ):
+            before = Signal(4, name=name)
+            m.d.comb += may_leave.eq(before == 0)
+            with m.If(comes):
+                m.d.sync += before.eq(after)
+            with m.Elif(write.left & (before != 0)):
+                m.d.sync += before.eq(before - 1)
         return m

@@ -52,7 +52,7 @@ class WriteBuilder(wiring.Component):
     data : In(stream.Signature(dma_write_data(width)))
         All beats but the last are full; the last comes where the bytes of the write end.
     done : Out(stream.Signature(DmaWriteDone))
-        While one waits, no packet is finished.
+        While one waits, no data are taken; so a write that has been handed in waits for the link alone.
     gate : Out(Gate())
     size : In(3)
         Max_Payload_Size.
@@ -60,7 +60,9 @@ class WriteBuilder(wiring.Component):
         Ticket of whatever is queued in this clock.
     packets : Out(stream.Signature(tlp_beat(width)))
     ticket : Out(TICKET)
-        Of the packet on offer.
+        Of the packet whose first beat is on offer.
+    pending : Out(1)
+        A packet is queued, on offer or not yet.
     taken : Out(1), left : Out(1)
         A write has been handed in; the oldest such write has left, or was swallowed.
     """
@@ -76,6 +78,7 @@ class WriteBuilder(wiring.Component):
             "now": In(TICKET),
             "packets": Out(stream.Signature(tlp_beat(width))),
             "ticket": Out(TICKET),
+            "pending": Out(1),
             "taken": Out(1),
             "left": Out(1),
         })
@@ -129,16 +132,17 @@ class WriteBuilder(wiring.Component):
             m.d.sync += busy.eq(0)
 
         # --- Bytes to dwords: the write's first byte goes where its address says ------------------------
-        given = self.data
+        given, done = self.data, self.done
         word, filled, carry = Signal(width), Signal(), Signal(24)
         # The last beat of the write has been taken; what is still missing stands in `carry`.
         drained = Signal()
         kept_shift, shift = Signal(2), Signal(2)
-        emptied, loads, ends = Signal(), Signal(), Signal()
+        emptied, takes, loads, ends = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             shift.eq(Mux(p.first, p.address[:2], kept_shift)),
-            loads.eq(busy & (~filled | emptied) & (drained | given.valid) & ~ends),
-            given.ready.eq(busy & (~filled | emptied) & ~drained & ~ends),
+            takes.eq(busy & (~filled | emptied) & ~ends),
+            given.ready.eq(takes & ~drained & (~done.valid | done.ready)),
+            loads.eq((takes & drained) | (given.valid & given.ready)),
             self.taken.eq(given.valid & given.ready & given.p.last),
         ]
         with m.If(busy):
@@ -159,11 +163,10 @@ class WriteBuilder(wiring.Component):
         steps = Signal()
         available, after = Signal(lane_bits + 1), Signal(lane_bits + 1)
         completes = need <= available
-        done = self.done
         m.d.comb += [
             available.eq(lanes - lane),
             after.eq(lane + need[:lane_bits + 1]),
-            steps.eq(busy & filled & (~done.valid | done.ready)),
+            steps.eq(busy & filled),
             finishes.eq(steps & completes),
             ends.eq(finishes & p.last),
             emptied.eq(steps & (~completes | (after == lanes))),
@@ -257,6 +260,7 @@ class WriteBuilder(wiring.Component):
         behind = len(beside_first)
         m.d.comb += [
             self.ticket.eq(head.ticket),
+            self.pending.eq(slots != 0),
             moves.eq(packets.valid & packets.ready),
             drops.eq(holding & head.void & ~body),
             begun.eq(moves & ~body),

@@ -55,6 +55,8 @@ class CompletionBuilder(wiring.Component):
     completer : In(16)
         Bus, device and function number to answer with; looked at with `first`.
     beats : Out(stream.Signature(raw_beat(width)))
+    complete, left : Out(range(ROWS))
+        Where the next completion to be complete will begin, and the next to leave: equal if none waits.
     """
 
     def __init__(self, width: int):
@@ -69,6 +71,8 @@ class CompletionBuilder(wiring.Component):
             "room": Out(1),
             "completer": In(16),
             "beats": Out(stream.Signature(raw_beat(width))),
+            "complete": Out(range(ROWS)),
+            "left": Out(range(ROWS)),
         })
 
     def elaborate(self, platform):
@@ -137,6 +141,10 @@ class CompletionBuilder(wiring.Component):
             m.d.sync += offered.eq(fetch)
         with m.If(fetch):
             m.d.sync += out.eq(following(out))
+        # Behind a packet's last beat, what is fetched next is the next packet; an empty half row is nobody's.
+        m.d.comb += self.complete.eq(committed)
+        with m.If(beats.valid & beats.ready & beats.p.last):
+            m.d.sync += self.left.eq((out + (halves - 1))[halves - 1:])
         # The writer keeps out of the quarter of the ring in front of the reader.
         m.d.comb += self.room.eq(following(row[-2:]) != out[-2:])
 

@@ -12,7 +12,7 @@ from virtio_mmr.gateware.access.carryless import below, following
 from virtio_mmr.gateware.access.interface import Kind, Place, Request
 from virtio_mmr.spec.tlp import MESSAGE_VENDOR_1, MESSAGES_ACCEPTED, TlpType
 
-from .beat import MemoryHeader, tlp_beat
+from .beat import MemoryHeader, completion_beat, tlp_beat
 
 #: Format and type of everything that is no message, with what it becomes: (kind, locked).
 _KINDS = (
@@ -43,6 +43,8 @@ class TlpIngress(wiring.Component):
         Largest payload in bytes that the device advertises; sizes the store.
     check_byte_enables
         Drop memory requests whose byte enables break 2.2.5 as malformed.
+    requests
+        The device sends requests, so completions leave by a stream of their own.
 
     Members
     -------
@@ -52,6 +54,8 @@ class TlpIngress(wiring.Component):
         The first beat on offer ends inside its header.
     heading_kind : Out(Kind), heading_address : Out(62), heading_long : Out(1)
         What the header on offer asks for, so that someone can say in the same clock where its address points.
+    heading_taken : Out(1)
+        This clock takes it.
     heading_place : In(Place)
     request : Out(stream.Signature(Request))
     payload : Out(32)
@@ -59,10 +63,16 @@ class TlpIngress(wiring.Component):
     step : In(1)
     max_payload_size : In(3)
         Device Control's field: 0 for 128 bytes, each step doubles.
+    completions : Out(stream.Signature(completion_beat(width), always_ready=True))
+        With *requests* alone: inbound completions, a clock late, whether or not a request waits.
+    completion_malformed : Out(1)
+        One of them ended badly.
     """
 
-    def __init__(self, width: int, *, max_payload: int = 128, check_byte_enables: bool = True):
+    def __init__(self, width: int, *, max_payload: int = 128, check_byte_enables: bool = True,
+                 requests: bool = False):
         self._width = width
+        self._requests = requests
         self._max_payload = max_payload
         self._check_byte_enables = check_byte_enables
         super().__init__({
@@ -71,11 +81,14 @@ class TlpIngress(wiring.Component):
             "heading_kind": Out(Kind),
             "heading_address": Out(62),
             "heading_long": Out(1),
+            "heading_taken": Out(1),
             "heading_place": In(Place),
             "request": Out(stream.Signature(Request)),
             "payload": Out(32),
             "step": In(1),
             "max_payload_size": In(3),
+            **({"completions": Out(stream.Signature(completion_beat(width), always_ready=True)),
+                "completion_malformed": Out(1)} if requests else {}),
         })
 
     def elaborate(self, platform):
@@ -155,10 +168,16 @@ class TlpIngress(wiring.Component):
         # --- The packet's body ----------------------------------------------------------------------
         body, free = Signal(), Signal()
         self._body = body
-        here = beats.valid & (body | free)
+        # A completion needs no room where requests wait, and leaves alone what belongs to them.
+        inbound, inbound_body = Signal(), Signal()
+        if self._requests:
+            m.d.comb += inbound.eq(Mux(body, inbound_body, kind == Kind.COMPLETION))
+        comes = beats.valid & (body | free | inbound)
+        here = comes & ~inbound
         m.d.comb += [
             free.eq(~request.valid | request.ready),
-            beats.ready.eq(body | free),
+            beats.ready.eq(body | free | inbound),
+            self.heading_taken.eq(here & ~body),
         ]
 
         # Dwords that are still to come. The digest is one that the length does not count.
@@ -232,9 +251,11 @@ class TlpIngress(wiring.Component):
             m.d.sync += [p.data.eq(beats.p.data[:32]), awaiting.eq(0)]
         with m.Elif(here & ~body):
             m.d.sync += awaiting.eq(with_data)
+        wrong = Signal()
+        m.d.comb += wrong.eq(broken | crosses | oversized | self.truncated)
         with m.If(here & ~body):
             m.d.sync += [
-                p.kind.eq(Mux(broken | crosses | oversized | self.truncated, Kind.MALFORMED, kind)),
+                p.kind.eq(Mux(wrong, Kind.MALFORMED, kind)),
                 p.write.eq(with_data),
                 p.posted.eq(posted),
                 p.locked.eq(locked),
@@ -249,14 +270,27 @@ class TlpIngress(wiring.Component):
                 p.traffic_class.eq(header.traffic_class),
                 p.attributes.eq(attributes),
             ]
-        with m.If(here):
+        mismatch = ~matches | (body & exceeded)
+        with m.If(comes):
             m.d.sync += [
                 body.eq(~beats.p.last),
                 owed.eq(expected - dwords),
                 # Nothing may follow the last dword that is owed, and no count may go below zero.
                 exceeded.eq(matches | (body & (exceeded | owed[11]))),
-                request.valid.eq(beats.p.last),
             ]
-            with m.If(beats.p.last & (~matches | (body & exceeded))):
+        with m.If(here):
+            m.d.sync += request.valid.eq(beats.p.last)
+            with m.If(beats.p.last & mismatch):
                 m.d.sync += p.kind.eq(Kind.MALFORMED)
+        if self._requests:
+            completions, wrong_body = self.completions, Signal()
+            malformed = beats.p.last & (mismatch | Mux(body, wrong_body, wrong))
+            with m.If(comes & ~body):
+                m.d.sync += [inbound_body.eq(inbound), wrong_body.eq(wrong)]
+            m.d.sync += [
+                completions.valid.eq(comes & inbound),
+                completions.p.beat.eq(beats.p),
+                completions.p.malformed.eq(malformed),
+                self.completion_malformed.eq(comes & inbound & malformed),
+            ]
         return m

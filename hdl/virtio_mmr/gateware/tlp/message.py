@@ -29,7 +29,7 @@ class _Packet(wiring.Component):
     valid : In(1), done : Out(1)
         The packet is offered; its last beat is taken.
     requester : In(16)
-        As it was in the clock before the packet was offered.
+        Added to the second dword, as it was in the clock before the packet was offered.
     dwords : In(32).array(5)
     five : In(1)
         All five count; otherwise the first four.
@@ -58,7 +58,7 @@ class _Packet(wiring.Component):
         with m.If(~self.valid | self.done):
             m.d.sync += requester.eq(self.requester)
         dwords = [*self.dwords]
-        dwords[1] = Cat(dwords[1][:16], requester)
+        dwords[1] = dwords[1] | Cat(C(0, 16), requester)
         with m.Switch(beat):
             for number in range(count):
                 with m.Case(number):
@@ -78,16 +78,22 @@ class MessageBuilder(wiring.Component):
 
     Latency: none.
 
+    Parameters
+    ----------
+    several
+        There are several functions: a message tells its own.
+
     Members
     -------
     message : In(stream.Signature(MsixMessage))
     requester : In(16)
-        Bus, device and function number.
+        Bus, device and function number; with several functions those of number 0, whose device and function are 0.
     beats : Out(stream.Signature(raw_beat(width)))
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, *, several: bool = False):
         self._width = width
+        self._several = several
         super().__init__({
             "message": In(stream.Signature(MsixMessage)),
             "requester": In(16),
@@ -111,7 +117,7 @@ class MessageBuilder(wiring.Component):
             packet.valid.eq(message.valid),
             packet.five.eq(long),
             packet.dwords[0].eq(header.as_value()[:32]),
-            packet.dwords[1].eq(header.as_value()[32:]),
+            packet.dwords[1].eq(header.as_value()[32:] | (p.function << 16 if self._several else 0)),
             packet.dwords[2].eq(Mux(long, high, low)),
             packet.dwords[3].eq(Mux(long, low, p.dword)),
             packet.dwords[4].eq(p.dword),
