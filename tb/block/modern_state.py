@@ -4,7 +4,14 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from virtio_mmr.gateware.access.interface import AccessPort
-from virtio_mmr.gateware.state.function import Event, EventKind, FunctionState, Reported, function_row
+from virtio_mmr.gateware.state.function import (
+    Event,
+    EventKind,
+    FunctionOptions,
+    FunctionState,
+    Reported,
+    function_row,
+)
 from virtio_mmr.gateware.state.modern_queues import ModernQueueTable
 from virtio_mmr.gateware.windows.notify import NotifyWindow
 from virtio_mmr.gateware.windows.register import RegisterWindow, merge, touch_layout, view_layout
@@ -31,8 +38,10 @@ class ModernState(wiring.Component):
         config, tables = self.config, TABLES.values()
         view, touch = view_layout(tables), touch_layout(tables)
         m.submodules.state = state = FunctionState(
-            view, touch, queues=len(config.queues), offered=config.legacy_features, vectors=config.msix_vectors,
-            control_page=True, big_endian=True, gate_open=True, modern=config.modern_features, stride=self.stride)
+            view, touch, FunctionOptions(
+                queues=len(config.queues), offered=config.legacy_features, vectors=config.msix_vectors,
+                control_page=True, big_endian=True, gate_open=True, modern=config.modern_features,
+                stride=self.stride))
         m.submodules.table = table = ModernQueueTable(config.queues, has_data=True)
         m.submodules.notify_window = notify = NotifyWindow(self.stride)
         wiring.connect(m, wiring.flipped(self.notify), notify.port)

@@ -33,7 +33,7 @@ def expected(access, bar, offset, length, reply):
     """What goes on, and what comes back."""
     strobe = access["strobe"]
     lanes = [lane for lane in range(length) if not access["write"] or strobe >> lane & 1] if strobe else []
-    ours = access["space"] is Space.CONFIG and access["offset"] == DATA
+    ours = access["space"] is Space.CONFIG and access["offset"] == DATA and access["function"] == 0
     found = place(bar, offset) if length in (1, 2, 4) and offset % length == 0 else None
     if not ours or found is None or not lanes:
         return access, reply
@@ -55,7 +55,8 @@ def test_settings_decide_where_an_access_goes(seed):
             offset = rng.choice((0, 0x10, 0x13, 0x12, 0xFC, 0x100, 0x180, 0x181, 0x1FE, 0x200, 0x1000, 0x1014, 0x1FFC,
                                  0x2000, 1 << 31, rng.getrandbits(13)))
             length = rng.choice((1, 2, 4, 1, 2, 4, 0, 3, 5, 8, 1 << 16 | 1))
-            access = {"space": rng.choice((Space.CONFIG, Space.CONFIG, Space.LEGACY)), "function": 0,
+            access = {"space": rng.choice((Space.CONFIG, Space.CONFIG, Space.LEGACY)),
+                      "function": rng.choice((0, 0, 0, 0, 1, 0x80)),
                       "offset": rng.choice((DATA, DATA, DATA, DATA - 4, 0x1000 + DATA)), "write": rng.getrandbits(1),
                       "data": any_dword(rng), "strobe": rng.choice((15, 15, rng.getrandbits(4)))}
             reply, valid = any_dword(rng), rng.getrandbits(1)

@@ -3,9 +3,10 @@
 import random
 
 import pytest
-from block.simulation import simulate
+from block.simulation import simulate, taking
 from virtio_mmr.config import loads
-from virtio_mmr.gateware.access.virtual import VirtualDecoder
+from virtio_mmr.gateware.access.interface import NOWHERE, Kind
+from virtio_mmr.gateware.access.virtual import VirtualDecoder, VirtualStage
 from virtio_mmr.spec.sriov import SUPPORTED_PAGE_SIZES
 from virtio_mmr_sim.model.endpoint import EndpointModel
 from virtio_mmr_sim.model.tlp import ConfigRequest, build
@@ -66,6 +67,7 @@ def test_agrees_with_the_model(bars, seed):
     claimed = set()
 
     async def check(ctx):
+        ctx.set(dut.take, 1)
         for setup in setups:
             setup.drive(ctx, dut)
             for address in setup.addresses(rng):
@@ -81,3 +83,115 @@ def test_agrees_with_the_model(bars, seed):
 
     simulate(dut, check)
     assert claimed == {True, False}
+
+
+class Stage:
+    """A `VirtualStage` fed as `TlpIngress` does: the header a clock or more before the request, payload behind it."""
+
+    def __init__(self, seed: int, *, stall: float = 0.3, idle: float = 0.3):
+        self.rng = rng = random.Random(seed)
+        self.setup = Setup(rng, 8, BARS["default"])
+        self.stall, self.idle = stall, idle
+        self.dut = VirtualStage(self.setup.config.vf.function.bars)
+        #: What came out, with the clock and whether its input was taken in that clock.
+        self.found, self.sent = [], []
+
+    def requests(self, count: int, *, kinds=(Kind.MEMORY, Kind.CONFIG, Kind.MALFORMED)) -> list[tuple[int, dict]]:
+        rng = self.rng
+        made = []
+        for number in range(count):
+            kind, write = rng.choice(kinds), rng.randrange(2)
+            bar = rng.choice((NOWHERE, NOWHERE, 0))
+            made.append((rng.choice(self.setup.addresses(rng)) >> 2, {
+                "kind": kind, "write": write, "posted": write and kind is Kind.MEMORY, "length": rng.choice((1, 1, 4)),
+                "place": {"bar": bar, "function": 0, "offset": number}, "tag": number & 0xFF}))
+        return made
+
+    def expected(self, address: int, request: dict) -> dict:
+        """The place that the request leaves with."""
+        claimed = self.setup.model._decode(address << 2, io=False)
+        if request["kind"] is not Kind.MEMORY or request["place"]["bar"] != NOWHERE or claimed is None:
+            return request["place"]
+        (bar,) = self.setup.config.vf.function.bars
+        return {"bar": bar.index, "function": claimed.unit.number, "offset": (address << 2) - claimed.base >> 2}
+
+    async def feed(self, ctx, requests) -> None:
+        dut, rng = self.dut, self.rng
+        ctx.set(dut.page_size, self.setup.model.space.get("control.system_page_size"))
+        ctx.set(dut.memory_enabled, 1)
+        ctx.set(dut.present, self.setup.model.present)
+        for aperture in self.setup.model.apertures:
+            ctx.set(dut.base[aperture.bar], aperture.base)
+        pending, waiting = list(requests), None
+        while pending or waiting is not None:
+            ctx.set(dut.onward.ready, rng.random() >= self.stall)
+            taken = waiting is not None and ctx.get(dut.request.ready)
+            # A header is taken as the request before it is.
+            comes = pending and (waiting is None or taken) and rng.random() >= self.idle
+            ctx.set(dut.heading, bool(comes))
+            ctx.set(dut.heading_address, pending[0][0] if comes else rng.getrandbits(62))
+            await ctx.tick()
+            if taken:
+                waiting = None
+            if comes:
+                waiting = pending.pop(0)[1]
+            ctx.set(dut.request.valid, waiting is not None)
+            if waiting is not None:
+                ctx.set(dut.request.payload, waiting)
+        ctx.set(dut.heading, 0)
+        ctx.set(dut.onward.ready, 1)
+        await ctx.tick().repeat(3)
+
+
+@pytest.mark.parametrize("seed", (0, 2, 3))
+def test_requests_leave_in_order_with_their_places(seed):
+    stage = Stage(seed)
+    requests = stage.requests(120)
+    dut = stage.dut
+
+    async def feed(ctx):
+        await stage.feed(ctx, requests)
+
+    simulate(dut, feed, background=[taking(dut.onward, stage.found)])
+    assert [found["tag"] for found in stage.found] == [request["tag"] for _, request in requests]
+    for found, (address, request) in zip(stage.found, requests, strict=True):
+        assert found["place"] == stage.expected(address, request), hex(address << 2)
+    assert len({found["place"]["function"] for found in stage.found}) > 2
+
+
+def test_a_long_write_stays_at_the_input_until_it_is_taken():
+    stage = Stage(7, stall=0.6)
+    requests = [(address, request) for address, request in stage.requests(90, kinds=(Kind.MEMORY,))]
+    dut = stage.dut
+
+    async def feed(ctx):
+        await stage.feed(ctx, requests)
+
+    request = dut.request
+    simulate(dut, feed, background=[taking(dut.onward, stage.found, request.valid, request.ready, request.p.tag)])
+    long = 0
+    for found, *at_input in stage.found:
+        if found["posted"] and found["length"] != 1:
+            long += 1
+            assert at_input == [1, 1, found["tag"]]
+    assert long > 5
+
+
+def test_short_requests_pass_one_a_clock():
+    stage = Stage(3, stall=0, idle=0)
+    requests = [(address, {**request, "length": 1}) for address, request in stage.requests(40)]
+    dut, clocks = stage.dut, []
+
+    async def feed(ctx):
+        ctx.set(dut.onward.ready, 1)
+        await stage.feed(ctx, requests)
+
+    async def watch(ctx):
+        clock = 0
+        async for _, _, valid in ctx.tick().sample(dut.onward.valid):
+            clock += 1
+            if valid:
+                clocks.append(clock)
+
+    simulate(dut, feed, background=[watch])
+    assert clocks == list(range(clocks[0], clocks[0] + 40))

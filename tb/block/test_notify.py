@@ -54,6 +54,7 @@ class Bench:
         ctx.set(dut.vector, 1)
         # A report belongs to a clock in which one is wanted.
         self.wanted = ctx.get(dut.wanted)
+        ctx.set(dut.scan, ctx.get(dut.next_queue))
         ctx.set(dut.report, bool(self.wanted) and self.rng.random() < self.report)
         _, _, reported, scan = await ctx.tick().sample(dut.reported, dut.scan)
         row.take(plain(reported), scan)

@@ -8,7 +8,7 @@ import random
 import pytest
 from block.simulation import plain, simulate
 from virtio_mmr.gateware.backend import ResetCause
-from virtio_mmr.gateware.state.function import EventKind, FunctionState
+from virtio_mmr.gateware.state.function import EventKind, FunctionOptions, FunctionState
 from virtio_mmr.gateware.windows.register import touch_layout, view_layout
 from virtio_mmr.spec import control, legacy, modern
 
@@ -179,8 +179,9 @@ class Bench:
 
     def __init__(self, *, gate=1, big=True, page=True, vectors=VECTORS):
         view, self.layout = view_layout(TABLES), touch_layout(TABLES)
-        self.dut = FunctionState(view, self.layout, queues=len(SIZES), offered=OFFERED, vectors=vectors,
-                                 control_page=page, big_endian=big, gate_open=bool(gate))
+        self.dut = FunctionState(view, self.layout, FunctionOptions(
+            queues=len(SIZES), offered=OFFERED, vectors=vectors, control_page=page, big_endian=big,
+            gate_open=bool(gate)))
         self.slow = Slow(gate, big, page)
         self.pages, self.vectors = [bytearray(b"\xEE" * 4) for _ in SIZES], [0x7777] * len(SIZES)
         self.touched, self.page = {}, page
@@ -300,14 +301,12 @@ async def random_step(ctx, bench, rng):
         slow.generation += 1
     elif roll < 0.86:
         event = {"kind": rng.choice([EventKind.INTERRUPT, EventKind.FAULT, EventKind.UPDATE, EventKind.RESET_DONE]),
-                 "function": rng.choice([0, 0, 0, 0, 1, 255]),
                  "epoch": rng.choice([slow.epoch] * 3 + [rng.getrandbits(2)]),
                  "value": rng.choice([0, 1, 2, 3, 4, 15])}
         if event["kind"] is EventKind.INTERRUPT:
             event["value"] &= 1
         bench.compare((await bench.clock(ctx, event=event))[0])
-        if event["function"] == 0:
-            slow.event(event)
+        slow.event(event)
     else:
         await report(ctx, bench, rng)
 

@@ -29,8 +29,9 @@ free inputs, the contracts of our streams, `prove`.
 - Faults that are planted to see the proofs turn red are in `tb/mutation/faults.py`.
 
 Bounded, because induction does not close without more of the blocks' inner state: the walks of the sequencer, the
-stores of the completion builder and of the ingress, the order of the queue, rows of other functions, and the bytes of
-the device configuration. The dwords of a request are bounded there too.
+stores of the completion builder and of the ingress, the order of the queue, rows of other functions, the bytes of
+the device configuration, turns, the gate of many functions, and the two paths that agree about a function. The dwords
+of a request are bounded there too.
 
 Seconds are those of one run on two shared cores, proof and cover together.
 

@@ -1,7 +1,7 @@
 """The state of a function with the windows over it, wired as in the endpoint, every input free."""
 
-from amaranth.hdl import Cat, Const, Mux, Signal
-from virtio_mmr.gateware.state.function import EventKind, FunctionState
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
+from virtio_mmr.gateware.state.function import EventKind, FunctionOptions, FunctionState
 from virtio_mmr.gateware.state.queues import QueueTable
 from virtio_mmr.gateware.windows.register import RegisterWindow, merge, touch_layout, view_layout
 from virtio_mmr.spec import control, legacy, modern
@@ -23,9 +23,12 @@ class StateHarness(Harness):
     Attributes
     ----------
     state, table, windows
-        The blocks; ``windows`` by the name of their register table.
+        The blocks; ``windows`` by the name of their register table. There is a queue table with one function only:
+        with more it may say anything.
     access, write, offset, strobe, data
         This clock's access to the window ``chosen``; `HEADER`, `CONTROL`, `ISR`, or none.
+    function, looked
+        Whose row is shown; with several functions what was looked at two clocks ago, if there was such a clock.
     quiet_beside
         Neither configuration space nor the device configuration reports anything in this clock.
     quiet
@@ -42,15 +45,17 @@ class StateHarness(Harness):
         super().__init__()
         view, touch = view_layout(TABLES), touch_layout(TABLES)
         self.state = state = self.add(FunctionState(
-            view, touch, queues=len(SIZES), offered=OFFERED, vectors=VECTORS, control_page=True, big_endian=True,
-            gate_open=GATE_OPEN, functions=functions), "state", driven={
-                "touch", "access", "queue_exists", "queue_size", "queue_page", "queue_vector", "function"})
-        self.table = table = self.add(QueueTable(SIZES, functions=functions), "table", driven={
-            "function", "queue", "page_bytes", "write_page", "new_page", "write_vector", "new_vector"})
+            view, touch, FunctionOptions(
+                queues=len(SIZES), offered=OFFERED, vectors=VECTORS, control_page=True, big_endian=True,
+                gate_open=GATE_OPEN), functions=functions), "state", driven={
+                "touch", "access", "function", "look",
+                *(("queue_exists", "queue_size", "queue_page", "queue_vector") if functions == 1 else ())})
         d = self.m.d
-        self.function = self.free(range(max(functions, 2)), "function")
-        if functions == 1:
-            self.assume(self.function == 0)
+        self.function, self.looked = Signal(8), Const(1)
+        if functions > 1:
+            look = self.free(range(functions), "look")
+            d.comb += [state.look.eq(look), self.function.eq(self.past(self.past(look, "looked")))]
+            self.looked = self.past(self.started())
         self.access, self.write = self.free(1, "access"), self.free(1, "write")
         self.chosen = self.free(2, "chosen")
         self.offset, self.strobe = self.free(20, "offset"), self.free(4, "strobe")
@@ -69,35 +74,44 @@ class StateHarness(Harness):
             ]
         merge(self.m, state.touch, [window.touch for window in self.windows.values()])
         reporting = state.event.kind == EventKind.REPORT
-        d.comb += [
-            state.access.eq(self.access), state.function.eq(self.function), table.function.eq(self.function),
-            table.queue.eq(Mux(reporting, state.scan, state.queue_select)),
-            table.page_bytes.eq(state.queue_page_bytes), table.write_page.eq(state.write_page),
-            table.new_page.eq(state.new_page), table.write_vector.eq(state.write_vector),
-            table.new_vector.eq(state.new_vector), state.queue_exists.eq(table.exists),
-            state.queue_size.eq(table.size), state.queue_page.eq(table.page), state.queue_vector.eq(table.vector),
-        ]
+        d.comb += [state.access.eq(self.access), state.function.eq(self.function)]
+        if functions == 1:
+            self.table = table = self.add(QueueTable(SIZES), "table", driven={
+                "function", "queue", "page_bytes", "write_page", "new_page", "write_vector", "new_vector"})
+            d.comb += [
+                table.function.eq(self.function), table.queue.eq(Mux(reporting, state.scan, state.queue_select)),
+                table.page_bytes.eq(state.queue_page_bytes), table.write_page.eq(state.write_page),
+                table.new_page.eq(state.new_page), table.write_vector.eq(state.write_vector),
+                table.new_vector.eq(state.new_vector), state.queue_exists.eq(table.exists),
+                state.queue_size.eq(table.size), state.queue_page.eq(table.page), state.queue_vector.eq(table.vector),
+            ]
+        # Of a virtual function's configuration space.
+        beside = Const(1)
+        if functions > 1:
+            beside = ~Cat(Value.cast(state.config_change), Value.cast(state.errors)).any()
         self.event = state.event
         self.eventful = Signal()
         self.quiet_beside = Signal()
         d.comb += [
             self.eventful.eq(state.event.kind != EventKind.NONE),
-            self.quiet_beside.eq(~state.flr & ~state.msix_toggled & ~state.driver_wrote),
+            self.quiet_beside.eq(~state.flr & ~state.msix_toggled & ~state.driver_wrote & beside),
         ]
         self.quiet = self.quiet_beside & ~self.eventful
         self.started_flag = self.started()
         # An event has its clock to itself; a function level reset is an access to configuration space.
         self.assume(~(self.access & self.eventful))
         self.assume(~state.flr | (~self.access & ~self.eventful))
-        self.assume((state.event.function == self.function) | (state.event.function >= functions))
+        # Nothing happens before a row is shown.
+        self.assume(self.looked | (self.quiet & ~self.access))
+        self.assume(state.event.function == self.function)
         self.row = state.row
         self.status_reset = self.byte(HEADER, 0x12) & self.write & (self.lane(0x12) == 0)
         self.resets = self.status_reset | state.flr | self.happens(EventKind.INITIALISE)
         self.before = self.past(state.row, "row_before")
 
     def happens(self, kind: EventKind):
-        """This clock's event is of this kind, and for a function that exists."""
-        return (self.event.kind == kind) & (self.event.function == self.function)
+        """This clock's event is of this kind."""
+        return self.event.kind == kind
 
     def byte(self, window: int, at: int):
         """This clock's access enables byte *at* of the window."""

@@ -60,9 +60,9 @@ def test_order_of_the_boundary():
        "told all of it within 24 clocks of its own", block="NotifyUnit", mode=Mode.BOUNDED, depth=26, cover=6)
 def test_no_flag_waits_for_another():
     h = Harness()
-    dut = h.add(NotifyUnit(3), driven={"row", "report"})
+    dut = h.add(NotifyUnit(3), driven={"row", "report", "scan"})
     row, reported = dut.row, dut.reported
-    h.m.d.comb += dut.report.eq(dut.wanted)
+    h.m.d.comb += [dut.report.eq(dut.wanted), dut.scan.eq(dut.next_queue)]
     fields = dict(row.shape())
     kept = Signal.like(row)
     cleared = Signal.like(row)

@@ -10,6 +10,7 @@ from virtio_mmr.gateware.windows.config import ConfigSpace
 from virtio_mmr.gateware.windows.legacy import LegacyWindow
 from virtio_mmr.gateware.windows.msix import MsixWindow
 from virtio_mmr.gateware.windows.register import RegisterWindow, touch_layout, view_layout
+from virtio_mmr.gateware.windows.virtual_config import VirtualConfigSpace
 from virtio_mmr.layout import place
 from virtio_mmr_sim.formal import AccessPortContract, Harness, Side, StreamContract
 
@@ -63,13 +64,14 @@ def test_reset_in_any_clock():
 
 
 @proof("a window answers in the clock of the access; what is not accessed shows zero",
-       block="ConfigSpace, LegacyWindow, MsixWindow, RegisterWindow", depth=2, cover=4)
+       block="ConfigSpace, VirtualConfigSpace, LegacyWindow, MsixWindow, RegisterWindow", depth=2, cover=4)
 def test_access_ports():
     h = Harness()
-    device = config.loads(DEVICE)
+    device, virtual = config.loads(DEVICE), config.loads(DEVICE + "[vf]\ncount = 2\n").of(1)
     view, touch = view_layout(TABLES), touch_layout(TABLES)
     windows = {
-        "config": ConfigSpace(place(device)), "msix": MsixWindow(3, 0x1000),
+        "config": ConfigSpace(place(device)), "virtual_config": VirtualConfigSpace(place(virtual)),
+        "msix": MsixWindow(3, 0x1000),
         **{table.name: RegisterWindow(table, view, touch) for table in TABLES},
     }
     for name, window in windows.items():

@@ -49,7 +49,7 @@ def reads_isr(h):
 
 
 @proof("an access without an enabled byte changes nothing; neither does a read, but for the ISR byte, which it "
-       "clears (LEG-16, LEG-17, LEG-20, LEG-39, LEG-40); neither does an event for a function that does not exist",
+       "clears (LEG-16, LEG-17, LEG-20, LEG-39, LEG-40)",
        block="FunctionState, RegisterWindow, QueueTable", depth=2, cover=5)
 def test_harmless_accesses_change_nothing():
     h = StateHarness()
@@ -57,9 +57,8 @@ def test_harmless_accesses_change_nothing():
     empty = h.access & (h.strobe == 0)
     plain_read = h.access & ~h.write & ~reads_isr(h)
     only_isr_written = h.access & h.write & h.byte(HEADER, 0x13) & (h.strobe == 0b1000)
-    astray = h.eventful & (h.event.function != 0)
     h.check(~empty | ~Cat(*(Cat(touch.write, touch.read) for touch in touches)).any())
-    harmless = (empty | plain_read | only_isr_written | astray) & h.quiet_beside
+    harmless = (empty | plain_read | only_isr_written) & h.quiet_beside
     h.check(~harmless | ((h.state.write_page == 0) & ~h.state.write_vector & ~h.state.restore))
     h.check(~h.past(harmless) | same(h.row, h.before))
     # A read of the ISR byte clears it, and that is all.
@@ -179,21 +178,21 @@ def test_epochs():
     return h
 
 
-@proof("a row changes only in a clock that belongs to its function",
-       block="FunctionState, QueueTable", mode=Mode.BOUNDED, depth=5, cover=6)
+@proof("a function's row is what its last clock left, and changes in no clock of another function",
+       block="FunctionState", mode=Mode.BOUNDED, depth=7, cover=8)
 def test_rows_belong_to_their_function():
     h = StateHarness(functions=4)
     mine = h.constant(2, "mine")
-    kept, page, known = Signal.like(h.row), Signal(32), Signal()
-    selected = h.event.kind != EventKind.REPORT
-    with h.m.If(h.function == mine):
-        h.m.d.sync += [known.eq(h.quiet & ~h.access), kept.eq(h.row), page.eq(h.table.page)]
+    kept, known = Signal.like(h.row), Signal()
+    here = h.looked & (h.function == mine)
+    with h.m.If(here):
+        h.m.d.sync += [known.eq(1), kept.eq(h.state.new)]
         with h.m.If(known):
             h.check(same(h.row, kept))
-            h.check(~selected | (h.table.page == page))
-    h.cover(known & (h.function == mine) & (h.row.status == 4) & h.past(h.status_reset & (h.function != mine)))
-    h.cover(known & (h.function == mine) & (h.table.page != 0)
-            & h.past((h.state.write_page != 0) & (h.function != mine)))
+    h.check(~(here & h.quiet & ~h.access) | same(h.state.new, h.row))
+    was_other = h.past(h.function != mine)
+    h.cover(known & here & (h.row.status == 4) & was_other & h.past(h.status_reset) & h.past(h.past(~was_other)))
+    h.cover(known & here & (h.row.badstate == 1) & h.past(here & h.access) & (h.past(h.row.badstate) == 0))
     return h
 
 

@@ -51,6 +51,10 @@ def bench(module: str, case: str) -> str:
     return f"system/bench_{module}.py::{case}"
 
 
+#: The proof that two paths agree about a function, and before it the one about rows.
+ISOLATED = proof("isolation", "functions_are_isolated")
+LEAKS = (proof("isolation", "every_write_goes_to_its_functions_row"), ISOLATED)
+
 FAULTS = (
     # Found by proofs.
     Fault(
@@ -107,20 +111,101 @@ FAULTS = (
         "state/function.py", "new.epoch.eq(row.epoch + ~row.reset_unsent)", "new.epoch.eq(row.epoch + 1)",
         "a reset that nobody has heard of yet counts twice", (proof("state", "epochs"),)),
     Fault(
-        "state/function.py", "write.addr.eq(self.function)", "write.addr.eq(self.function ^ 1)",
-        "what one function does lands in another's row", (proof("state", "rows_belong_to_their_function"),)),
+        "state/function.py", "rows.look.eq(self.look)", "rows.look.eq(self.look[1:])",
+        "two functions share a row of state",
+        (proof("state", "rows_belong_to_their_function"), *LEAKS)),
     Fault(
-        "state/queues.py", "Mux(self.page_bytes[i], page_read.data[i], 0)", "page_read.data[i]",
+        "state/rows.py", "changed & (changed_number == number)", "changed & (changed_number[1:] == number[1:])",
+        "a row takes over what its neighbour was changed to a clock before",
+        (proof("rows", "rows_two_clocks_ahead"), ISOLATED)),
+    Fault(
+        "state/rows.py", "self.change & (target == number)", "self.change & (target[1:] == number[1:])",
+        "a row on its way takes over what its neighbour is changed to",
+        (proof("rows", "rows_two_clocks_ahead"), ISOLATED)),
+    Fault(
+        "access/schedule.py", "self.look.eq(candidate.p.function)", "self.look.eq(self.function_ahead)",
+        "an event happens to the function of a request that waits", (proof("schedule", "schedule"), LEAKS[0])),
+    Fault(
+        "access/schedule.py", "self.executed.p.access.strobe.eq(0)", "self.executed.p.access.write.eq(0)",
+        "the ISR of a virtual function that has gone is read and cleared", (proof("schedule", "schedule"),)),
+    Fault(
+        "state/sweep.py", "reason.eq(_Reason.VANISH), number.eq(1)", "reason.eq(_Reason.VANISH), number.eq(2)",
+        "the first virtual function is not reset when they are disabled", (proof("schedule", "sweep"),)),
+    Fault(
+        "turns.py", "self.work & started & ~self.initialise", "self.work & ~self.initialise",
+        "what block RAM shows after a reset calls a function up", (proof("schedule", "turns"), ISOLATED)),
+    Fault(
+        "turns.py", "standing.look.eq(self.look)", "standing.look.eq(self.look[1:])",
+        "two functions share a place among those that wait for their turn", (proof("schedule", "turns"), *LEAKS)),
+    Fault(
+        "events.py", "p.kind.eq(EventKind.NONE), p.function.eq(0)]", "p.kind.eq(EventKind.NONE)]",
+        "a clock for nobody looks up a function that does not exist", (proof("schedule", "events"),)),
+    Fault(
+        "access/virtual.py", "load.eq(request.valid & ~passed & ", "load.eq(request.valid & ",
+        "a long write to a virtual function is done twice", (proof("schedule", "virtual_stage"),)),
+    Fault(
+        "requester/gate.py", "with m.If(change.function == asked)", "with m.If(change.function[1:] == asked[1:])",
+        "a function may reach memory because its neighbour may", (proof("schedule", "shared_gate"), ISOLATED)),
+    Fault(
+        "state/queues.py", "Mux(self.page_bytes[i], stored.page[i], 0)", "stored.page[i]",
         "a queue shows its page of before the reset", (proof("state", "reset_restores_every_table_value"),)),
+    Fault(
+        "state/rows.py", "m.d.comb += row.eq(changed_row)", "m.d.comb += row.eq(read.data)",
+        "a look misses the change of the clock before",
+        (proof("rows", "rows_a_clock_ahead"), proof("rows", "modern_queues_of_many_functions"), block(
+            "state_rows", "changes_elsewhere_are_seen_by_every_later_use"))),
+    Fault(
+        "state/rows.py", "onward = Mux(overtaken, self.new, row)", "onward = row",
+        "a row on its way misses a change", (proof("rows", "rows_two_clocks_ahead"), block(
+            "state_rows", "a_change_is_seen_at_every_distance"))),
+    Fault(
+        "state/rows.py", "self.coming.eq(onward)", "self.coming.eq(row)",
+        "the row that comes is announced without this clock's change", (proof("rows", "rows_two_clocks_ahead"), block(
+            "state_rows", "random_looks_and_changes"))),
+    Fault(
+        "state/queue_place.py", "Cat(queue[:self.bits], function)", "Cat(queue[:self.bits], function[1:])",
+        "two functions share the rows of their queues", (proof("rows", "queues_of_many_functions"), *LEAKS, *(block(
+            table, "queues_of_many_functions_are_rows_of_their_own_and_every_change_is_seen_by_the_next_look")
+            for table in ("state_queues", "state_modern_queues")))),
+    Fault(
+        "state/queue_place.py", "virtual.eq(function != 0)", "virtual.eq(0)",
+        "virtual functions have the physical one's queues", (block(
+            "state_queues",
+            "queues_of_many_functions_are_rows_of_their_own_and_every_change_is_seen_by_the_next_look"),)),
+    Fault(
+        "state/queues.py", "merged(rows.row.page.as_value(), self.new_page, self.write_page)", "self.new_page",
+        "a byte of a page number takes the others with it", (proof("rows", "queues_of_many_functions"),)),
+    Fault(
+        "state/modern_queues.py",
+        "notes.changed_number.eq(Cat(self.kicked[:self._place.bits], notes.number[self._place.bits:]))",
+        "notes.changed_number.eq(notes.number)",
+        "notification data land in the queue that is shown", (proof("rows", "modern_queues_of_many_functions"), block(
+            "state_modern_queues",
+            "queues_of_many_functions_are_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
     Fault(
         "windows/register.py", "[access.p.strobe[lane] & here for lane in range(", "[here for lane in range(",
         "bytes that are not enabled act", (proof("state", "harmless_accesses_change_nothing"),)),
     Fault(
-        "windows/device.py", "with m.Elif(self.apply & known):", "with m.Elif(self.apply):",
+        "windows/device.py", "self.update_waiting.eq(beat.last & known)", "self.update_waiting.eq(beat.last)",
         "an update for a function that does not exist lands in one that does",
         (proof("boundary", "device_configuration"),)),
     Fault(
-        "windows/msix.py", "of_table = access.valid & ~behind", "of_table = ~behind",
+        "windows/device.py", "rows.change.eq(changes.any() | taken.any())", "rows.change.eq(changes.any())",
+        "what a virtual function's driver wrote is told for ever",
+        (proof("rows", "device_configuration_of_many_functions"), block(
+            "windows_device", "functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
+    Fault(
+        "windows/device.py", "Mux(low[8], carried[byte - first], ", "Mux(0, 0, ",
+        "MAC addresses of virtual functions count without a carry",
+        (proof("rows", "device_configuration_of_many_functions"), block(
+            "windows_device", "restored_function_shows_the_image_of_its_number"))),
+    Fault(
+        "windows/device.py", "self.unreported.eq(rows.new.unreported", "self.unreported.eq(rows.row.unreported",
+        "nobody is told to come back for what was just written",
+        (proof("rows", "device_configuration_of_many_functions"), block(
+            "windows_device", "functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
+    Fault(
+        "windows/msix.py", "access.valid & table_named", "table_named",
         "the MSI-X window answers for others", (proof("endpoint", "access_ports"),)),
     Fault(
         "interrupt.py", "sends.eq(self.may_send & (vectors.ready & chosen).any())",
@@ -141,6 +226,51 @@ FAULTS = (
         "a function that never rests keeps the others waiting", (block(
             "interrupt", "a_function_that_never_rests_does_not_keep_the_others_waiting"),)),
     Fault(
+        "shared_interrupt.py", "sends.eq((kind == EventKind.SEND) & self.may_send & (vectors.ready & chosen).any())",
+        "sends.eq((kind == EventKind.SEND) & (vectors.ready & chosen).any())",
+        "a function sends what it was forbidden since it was visited", (block(
+            "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
+    Fault(
+        "shared_interrupt.py", "(kind == EventKind.PEND) | (self.forget & (self.function == whose))",
+        "kind == EventKind.PEND",
+        "a queue's interrupt of before a reset comes after it", (block(
+            "shared_interrupt", "a_reset_forgets_its_functions_causes_wherever_they_are_but_not_its_own"),)),
+    Fault(
+        "shared_interrupt.py", "kind == EventKind.PEND, owed,", "kind == EventKind.PEND, 1,",
+        "a reset forgets no cause that is on its way", (block(
+            "shared_interrupt", "a_reset_forgets_its_functions_causes_wherever_they_are_but_not_its_own"),)),
+    Fault(
+        "shared_interrupt.py", "ready & Cat(last < i for i in range(width))", "ready",
+        "a vector that never rests keeps the others of its group waiting", (block(
+            "shared_interrupt", "a_function_and_a_vector_that_never_rest_do_not_keep_the_others_waiting"),)),
+    Fault(
+        "shared_interrupt.py", "turns.work.eq(waiting.any() & self.may_send_then)",
+        "turns.work.eq(waiting.any() & turns.turn)",
+        "a function whose vectors are unmasked stands in no queue", (block(
+            "shared_interrupt", "msx_03_a_masked_cause_is_pending_and_sent_once_when_unmasked"),)),
+    Fault(
+        "state/shared_vectors.py", "| Mux(self.pend | mask_strobe, here, 0)),", "| Mux(self.pend, here, 0)),",
+        "nobody comes back when a vector is unmasked", (block(
+            "shared_interrupt", "msx_03_a_masked_cause_is_pending_and_sent_once_when_unmasked"),)),
+    Fault(
+        "state/shared_vectors.py", "~Mux(self.visited & ~left, here, 0)", "~Mux(self.visited, here, 0)",
+        "a group is visited once for all its vectors", (block(
+            "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
+    Fault(
+        "state/shared_vectors.py", "shown.eq(Mux(written, entries.row.as_value(), 0))",
+        "shown.eq(entries.row.as_value())",
+        "an entry keeps bytes of before a reset", (block(
+            "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
+    Fault(
+        "state/shared_vectors.py", "now.pending.eq(Mux(pending_valid, bits.row.pending, 0))",
+        "now.pending.eq(bits.row.pending)",
+        "a reset leaves pending bits of a function among several", (block(
+            "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
+    Fault(
+        "tlp/message.py", "(p.function << 16 if self._several else 0)", "0",
+        "messages of virtual functions carry the id of the physical one", (block(
+            "tlp_message", "vf_08_a_message_carries_the_id_of_its_function"),)),
+    Fault(
         "state/vectors.py", "left = Mux(self.forget, 0, now.pending)", "left = now.pending",
         "an interrupt of before a stop comes after it", (proof("interrupt", "causes"), block(
             "windows_msix", "the_table_reads_as_it_was_written_byte_by_byte"))),
@@ -158,11 +288,11 @@ FAULTS = (
         "a message on offer is withdrawn", (proof("interrupt", "levels"), block(
             "tlp_message", "message_of_a_level_that_has_fallen_again_stays_on_offer"))),
     Fault(
-        "endpoint.py", "ways_out.append(completion.beats)", "ways_out.insert(0, completion.beats)",
+        "endpoint.py", "[*messages, completion.beats]", "[completion.beats, *messages]",
         "a completion overtakes the message that was handed in before it", (bench(
             "interrupts", "no_message_follows_the_completion_that_forbids_it"),)),
     Fault(
-        "endpoint.py", "& ~control.interrupt_disable & ~starting)", "& ~control.interrupt_disable)",
+        "endpoint.py", "else interrupts & ~schedule.hold", "else interrupts",
         "INTA is raised by what was in the row before a reset", (TRAFFIC,)),
     Fault(
         "endpoint.py", "control.msix_enable & ~control.msix_mask & control.bus_master",
@@ -170,11 +300,12 @@ FAULTS = (
         "messages leave while the function may make no requests", (bench(
             "interrupts", "nothing_is_sent_without_bus_master_or_in_d3hot"),)),
     Fault(
-        "endpoint.py", "(interrupted == queue) & state.row.queue_vector_valid[queue]", "interrupted == queue",
+        "endpoint.py", "(event.queue == queue) & state.row.queue_vector_valid[queue]", "event.queue == queue",
         "a queue interrupts by its vector of before a reset", (bench(
             "interrupts", "reset_forgets_what_is_pending_but_not_the_table"),)),
     Fault(
-        "endpoint.py", "m.d.comb += table.queue.eq(interrupted)", "pass",
+        "endpoint.py", "Mux(schedule.eventful, event.queue, state.queue_select)",
+        "Mux(schedule.reporting, event.queue, state.queue_select)",
         "a cause sends the vector of the selected queue", (bench(
             "interrupts", "every_cause_sends_its_vector_and_no_vector_sends_none"),)),
     Fault(
@@ -182,7 +313,7 @@ FAULTS = (
         "what was pending survives a reset", (bench(
             "interrupts", "reset_forgets_what_is_pending_but_not_the_table"),)),
     Fault(
-        "endpoint.py", "(state.row.isr != 0) & ~control.msix_enable)", "(state.row.isr != 0))",
+        "endpoint.py", "interrupt_status.eq(interrupts & ~control.msix_enable)", "interrupt_status.eq(interrupts)",
         "Interrupt Status is set although MSI-X tells", (bench(
             "interrupts", "inta_is_lowered_by_interrupt_disable_msix_and_d3hot_and_not_by_bus_master"),)),
     Fault(
@@ -193,12 +324,11 @@ FAULTS = (
         "notify.py", "~queue_update.valid & ~notification.valid\n", "~queue_update.valid\n",
         "a reset request overtakes a notification", (proof("boundary", "order_of_the_boundary"),)),
     Fault(
-        "endpoint.py", "chosen = Signal(EventKind, init=EventKind.INITIALISE)", "chosen = Signal(EventKind)",
+        "access/schedule.py", "Signal(EventKind, init=EventKind.INITIALISE)", "Signal(EventKind)",
         "a reset leaves the function's row as it was", (proof("endpoint", "reset_in_any_clock"),)),
     # Found by tests of one block.
     Fault(
-        "access/decoder.py", "with m.If((self.kind == Kind.CONFIG) & (self.address[14:17] == 0)):",
-        "with m.If(self.kind == Kind.CONFIG):",
+        "access/decoder.py", "(self.kind == Kind.CONFIG) & (self.address[14:17] == 0)", "self.kind == Kind.CONFIG",
         "a function that does not exist answers configuration requests",
         (block("access_decoder", "configuration_requests_reach_function_zero_alone"), TRAFFIC)),
     Fault(
@@ -206,9 +336,29 @@ FAULTS = (
         "the dword behind a window belongs to it",
         (block("access_decoder", "aligned_and_unaligned_windows_and_the_holes_between_them"),)),
     Fault(
-        "windows/config.py", "legal = (new == 0) | (new == 3)", "legal = 1",
+        "windows/config.py", "return (value == 0) | (value == 3)", "return Const(1)",
         "power states that the device does not have are entered",
         (block("windows_config", "any_writes_with_any_byte_enables_and_events_in_the_same_clock"), TRAFFIC)),
+    Fault(
+        "windows/config.py", "below(value, functions + 1)", "below(value, functions + 2)",
+        "one virtual function more than there are can be enabled",
+        (block("windows_config", "number_of_functions_is_bounded_and_fixed_while_they_are_enabled"),)),
+    Fault(
+        "windows/config.py", "page_size = Mux(here & legal, new, value)", "page_size = value",
+        "base addresses of virtual functions follow the page size a clock late",
+        (block("windows_config", "sriov_agrees_with_the_golden_model_as_fast_as_accesses_come"),)),
+    Fault(
+        "windows/virtual_config.py", "eq(said & ~change.reset)", "eq(said)",
+        "the write that resets a virtual function clears sticky bits too",
+        (block("windows_virtual_config", "nothing_else_of_a_write_that_resets_is_applied"),)),
+    Fault(
+        "state/virtual.py", "kept & ~change.reset.replicate(layout.size)", "kept",
+        "a virtual function's configuration state survives its reset",
+        (block("windows_virtual_config", "any_accesses_to_any_functions_agree_with_the_golden_model"),)),
+    Fault(
+        "errors.py", "discarded_mine = self.discarded & ~self.virtual", "discarded_mine = self.discarded",
+        "poison for a virtual function is logged by the physical one",
+        (block("errors", "poison_is_logged_by_the_function_that_it_was_aimed_at_and_all_else_by_the_physical_one"),)),
     Fault(
         "windows/legacy.py", "behind = far | ~below(dword, 5) & ~(self.msix_enabled & (dword == 5))",
         "behind = far | ~below(dword, 5)",
@@ -240,8 +390,8 @@ FAULTS = (
         "touch.function_status.data[6], touch.function_status.data[7]",
         "the driver can set DEVICE_NEEDS_RESET", (TRAFFIC,)),
     Fault(
-        "state/function.py", "Mux(below(value, self._vectors), value, legacy.NO_VECTOR)",
-        "value",
+        "state/function.py", "physical, virtual = (below(value, kind.vectors) for kind in self._kinds)",
+        "physical, virtual = C(1), C(1)",
         "a vector that does not exist is taken", (TRAFFIC,)),
     Fault(
         "state/function.py", "touch.function_big_endian.write[0] & idle",
@@ -263,6 +413,34 @@ FAULTS = (
         "notify.py", "& self.may_request & row.gate & (row.badstate == 0))",
         "& self.may_request & (row.badstate == 0))",
         "notifications pass a closed gate", (TRAFFIC,)),
+    # Of the requester.
+    Fault(
+        "requester/gate.py", "& ~row.reset_outstanding & alive", "& ~row.reset_outstanding",
+        "DMA goes without a driver", (block("endpoint_dma", "nothing_leaves_before_there_is_a_driver"),)),
+    Fault(
+        "requester/gate.py", "alive = started | row", "alive = row",
+        "a legacy driver that starts its queues early is not served",
+        (block("endpoint_dma", "a_driver_of_either_kind_opens_the_gate"),)),
+    Fault(
+        "requester/cutter.py", "mask[bit].eq(size > bit - 7)", "mask[bit].eq(self.size > bit - 7)",
+        "a piece that is cut while software changes the sizes reaches beyond its range",
+        (block("requester_cutter", "sizes_may_change_at_any_time"),)),
+    Fault(
+        "requester/issuer.py", "with m.If(self.issued & ~blocked):", "with m.If(self.issued):",
+        "reads that are held back leave", (block(
+            "requester_reads", "read_that_is_held_back_leaves_alone_the_one_before_it"),)),
+    Fault(
+        "requester/tags.py", "direct = self.returned & ~self.suspect", "direct = self.returned",
+        "a late completion brings another read's data", (block(
+            "requester_reads", "completion_that_comes_too_late_is_nobodys_even_if_its_tag_was_wanted"),)),
+    Fault(
+        "requester/requester.py", "may_leave.eq(before == 0)", "may_leave.eq(1)",
+        "a read overtakes a write",
+        (block("requester_writes", "no_read_leaves_before_a_write_that_was_handed_in_earlier"),)),
+    Fault(
+        "tlp/order.py", "completions.valid & ~due & ~read_waits &", "completions.valid & ~due &",
+        "a read leaves behind the completion that says it is over", (block(
+            "tlp_order", "completions_and_writes_keep_the_order_in_which_they_came"),)),
     # Of the modern interface.
     *(replace(fault, device="transitional") for fault in (
         Fault(
@@ -307,12 +485,12 @@ FAULTS = (
             (block(
                 "state_modern_queues", "a_row_that_does_not_count_reads_zero_and_is_zero_but_for_the_first_write"),)),
         Fault(
-            "state/modern_queues.py", "Mux(self.addressed, area_read.data.as_value(), 0)",
-            "area_read.data.as_value()",
+            "state/modern_queues.py", "Mux(self.addressed, stored.areas.as_value(), 0)",
+            "stored.areas.as_value()",
             "a queue shows its addresses of before the reset",
             (TRAFFIC, proof("modern", "reset_restores_the_common_configuration"))),
         Fault(
-            "windows/notify.py", "& access.p.strobe[0] & (offset[:low] == 0)", "& access.p.strobe[0]",
+            "windows/notify.py", "& access.strobe[0] & (access.offset[:low] == 0)", "& access.strobe[0]",
             "bytes between two notification addresses notify", (TRAFFIC, block(
                 "windows_notify", "every_address_and_strobe"), bench(
                     "modern", "what_is_no_notification_address_notifies_nobody"))),

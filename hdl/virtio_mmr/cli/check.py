@@ -14,12 +14,8 @@ from .output import Subparsers, add_verb, print_json
 
 #: What an integrator may expect and this version does not have.
 NOT_BUILT = (
-    "DMA: requests of the back end end with status blocked.",
     "AER and error messages: errors set status bits and pulse the error outputs.",
 )
-
-#: Said of a device that has them.
-NO_VIRTUAL_FUNCTIONS = "Virtual functions: Verilog is generated for a device without them."
 
 
 def add(subparsers: Subparsers) -> None:
@@ -40,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
             {
                 "ok": True,
                 "remarks": list(remarks(config)),
-                "not_built": [*NOT_BUILT, *([NO_VIRTUAL_FUNCTIONS] if config.vf is not None else [])],
+                "not_built": list(NOT_BUILT),
                 "completed": completed(config),
                 **device_map(config, space),
             }
@@ -76,7 +72,7 @@ def report(config: DeviceConfig, space: ConfigurationSpace) -> str:
     for title, sentences in (
         ("Left out", [f"{name}: {why}" for name, why in space.left_out]),
         ("Worth a second look", list(remarks(config))),
-        ("Not built yet", [*NOT_BUILT, *([NO_VIRTUAL_FUNCTIONS] if config.vf is not None else [])]),
+        ("Not built yet", list(NOT_BUILT)),
     ):
         if sentences:
             lines += ["", title, *(f"  {sentence}" for sentence in sentences)]

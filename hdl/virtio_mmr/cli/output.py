@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import virtio_mmr
+from virtio_mmr.spec.sriov import MOST_VIRTUAL_FUNCTIONS
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 else:
@@ -41,6 +44,37 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 up is needed")
     return int(text)
+
+
+def function_counts(text: str) -> list[int]:
+    """An argument like ``1,16,64,256``."""
+    parts = text.split(",")
+    if not all(part.isdecimal() and 1 <= int(part) <= 1 + MOST_VIRTUAL_FUNCTIONS for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: numbers of functions from 1 to {1 + MOST_VIRTUAL_FUNCTIONS} are needed, with commas between")
+    return [int(part) for part in parts]
+
+
+def examples() -> list[Path]:
+    """The device files that come with this package, or with the source tree; area-mmr comes first."""
+    package = Path(virtio_mmr.__file__).parent
+    folders = (package / "examples", package.parents[1] / "examples")
+    found = next((list(folder.glob("*.toml")) for folder in folders if folder.is_dir()), [])
+    return sorted(found, key=lambda file: (file.stem != "area-mmr", file.stem))
+
+
+def example(name: str) -> Path:
+    """The example called *name*.
+
+    Raises
+    ------
+    Refused
+        If no examples are installed.
+    """
+    for file in examples():
+        if file.stem == name:
+            return file
+    raise Refused(f"the example {name}.toml is not installed; name a device file, or use the source tree")
 
 
 def write(path: Path, text: str) -> None:

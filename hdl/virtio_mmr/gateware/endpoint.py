@@ -4,29 +4,37 @@ The path of a TLP is the order of this file: receiver, ingress, decoder, sequenc
 windows, state, completion, egress.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.config import ConfigError, DeviceConfig
+from virtio_mmr.config import DeviceConfig
 from virtio_mmr.config import device as build
 from virtio_mmr.layout import place
 from virtio_mmr.spec import control as control_page
 from virtio_mmr.spec import legacy, modern
 from virtio_mmr.spec.features import TransportFeature
+from virtio_mmr.spec.msix import ENTRY_SIZE
+from virtio_mmr.spec.sriov import MOST_WITHOUT_ARI
 
 from . import backend
 from .access.decoder import BarDecoder
 from .access.detour import ConfigDetour
 from .access.interface import Space
 from .access.router import AccessRouter
+from .access.schedule import Schedule
 from .access.sequencer import AccessSequencer
+from .access.virtual import VirtualStage
 from .adapters.raw import RawReceiver
 from .errors import ErrorReporter
+from .events import EventChooser
 from .interrupt import InterruptUnit
 from .notify import NotifyUnit
+from .requester.gate import FunctionGate, SharedGate
 from .requester.port import RequesterPort
-from .state.function import EventKind, FunctionState
+from .requester.requester import Requester
+from .shared_interrupt import SharedInterruptUnit
+from .state.function import EventKind, FunctionOptions, FunctionState
 from .state.modern_queues import ModernQueueTable
 from .state.queues import QueueTable
 from .tlp.beat import raw_beat
@@ -34,12 +42,15 @@ from .tlp.completion import CompletionBuilder
 from .tlp.egress import TlpEgress
 from .tlp.ingress import TlpIngress
 from .tlp.message import IntxMessenger, MessageBuilder
+from .tlp.order import OrderedEgress
+from .turns import Turns
 from .windows.config import ConfigSpace
 from .windows.device import DeviceWindow
 from .windows.legacy import LegacyWindow
-from .windows.msix import MsixWindow
+from .windows.msix import MsixLook, MsixWindow
 from .windows.notify import NotifyWindow
 from .windows.register import RegisterWindow, merge, touch_layout, view_layout
+from .windows.virtual_config import VirtualConfigSpace
 
 #: Tables whose items make up a function's view.
 _TABLES = (legacy.HEADER, control_page.TABLE, modern.ISR)
@@ -73,6 +84,23 @@ def backend_streams(width: int) -> dict[str, wiring.Member]:
             **{name: In(stream.Signature(shape)) for name, shape in into.items()}}
 
 
+def _options(config: DeviceConfig) -> FunctionOptions:
+    """What the function state has to know of a function."""
+    page = config.control
+    return FunctionOptions(
+        queues=len(config.queues), offered=config.legacy_features, vectors=config.msix_vectors,
+        control_page=page is not None, big_endian=page is not None and page.big_endian,
+        gate_open=page is not None and page.gate_open,
+        modern=config.modern_features if config.modern else None,
+        stride=config.find(build.Space.NOTIFY)[1].stride if config.modern else 0)
+
+
+def _msix(config: DeviceConfig) -> tuple[int, int]:
+    """MSI-X vectors of a function, and the size of their window."""
+    found = config.find(build.Space.MSIX)
+    return (config.msix_vectors, found[1].size) if found else (0, 2 * ENTRY_SIZE)
+
+
 class Endpoint(wiring.Component):
     """A virtio-pci transitional MMR device behind raw TLP streams.
 
@@ -97,17 +125,9 @@ class Endpoint(wiring.Component):
         INTA as a level; `tx` carries the same as messages. Low if the device has no interrupt pin.
     backend streams
         See `backend_streams`.
-
-    Raises
-    ------
-    ConfigError
-        If the device has virtual functions, which the gateware does not build yet.
     """
 
     def __init__(self, config: DeviceConfig):
-        if config.vf is not None:
-            raise ConfigError("vf", None, "virtual functions have no gateware yet",
-                              "remove the section; check and inspect show what it describes")
         self._config = config
         width = config.datapath.width
         super().__init__({
@@ -120,35 +140,33 @@ class Endpoint(wiring.Component):
             **backend_streams(width),
         })
 
-    def _modern_options(self) -> dict:
-        """What `FunctionState` has to know of the modern interface."""
-        if not self._config.modern:
-            return {}
-        stride = self._config.find(build.Space.NOTIFY)[1].stride
-        return {"modern": self._config.modern_features, "stride": stride}
-
     def elaborate(self, platform):
         m = Module()
         config, width = self._config, self._config.datapath.width
-        page = config.control
+        # The physical function, and what each virtual one is.
+        kinds = [config] if config.vf is None else [config, config.vf.function]
+        functions, several = config.functions, config.vf is not None
         layout = place(config)
-        queues = len(config.queues)
+        queues = max(len(kind.queues) for kind in kinds)
+        with_modern = any(kind.modern for kind in kinds)
+        big_endian = any(kind.control is not None and kind.control.big_endian for kind in kinds)
         # Register tables whose items make up a function's view.
-        tables = [*_TABLES, *([modern.COMMON] if config.modern else [])]
+        tables = [*_TABLES, *([modern.COMMON] if with_modern else [])]
 
         # --- Link to requests -----------------------------------------------------------------------------
         m.submodules.receiver = receiver = RawReceiver(width)
         m.submodules.ingress = ingress = TlpIngress(
-            width, max_payload=config.datapath.max_payload, check_byte_enables=config.datapath.check_byte_enables)
-        m.submodules.decoder = decoder = BarDecoder(config.bars, strict_64bit=config.datapath.strict_64bit)
+            width, max_payload=config.datapath.max_payload, check_byte_enables=config.datapath.check_byte_enables,
+            requests=config.requester is not None)
+        m.submodules.decoder = decoder = BarDecoder(
+            config.bars, strict_64bit=config.datapath.strict_64bit, virtual=several)
         m.submodules.sequencer = sequencer = AccessSequencer(
-            config.bars, max_payload=config.datapath.max_payload)
+            config.bars, virtual_bars=kinds[-1].bars if several else (), max_payload=config.datapath.max_payload)
+        m.submodules.schedule = schedule = Schedule(functions)
         m.submodules.config_space = config_space = ConfigSpace(layout)
         control = config_space.control
         wiring.connect(m, wiring.flipped(self.rx), receiver.raw)
         wiring.connect(m, receiver.beats, ingress.beats)
-        wiring.connect(m, ingress.request, sequencer.request)
-        request = ingress.request.p
         m.d.comb += [
             ingress.truncated.eq(receiver.truncated),
             ingress.max_payload_size.eq(control.max_payload_size),
@@ -160,19 +178,51 @@ class Endpoint(wiring.Component):
             ingress.heading_place.eq(decoder.place),
             decoder.memory_enabled.eq(control.memory_enabled),
             decoder.io_enabled.eq(control.io_enabled),
-            config_space.ahead.eq(sequencer.register_ahead),
             config_space.capture.eq(sequencer.captures),
-            config_space.capture_id.eq(request.device),
+            config_space.capture_id.eq(sequencer.request.p.device),
             self.rx_np_ok.eq(sequencer.non_posted_ok),
+            schedule.function_ahead.eq(sequencer.function_ahead),
+            schedule.event_slot.eq(sequencer.event_slot),
+            schedule.dropped_ahead.eq(sequencer.dropped),
+            schedule.discarded_ahead.eq(sequencer.discarded),
+            sequencer.hold.eq(schedule.hold),
         ]
         for mine, its in zip(decoder.base, control.base, strict=True):
             m.d.comb += mine.eq(its)
+        wiring.connect(m, sequencer.operation, schedule.operation)
+        if several:
+            m.submodules.virtual = virtual = VirtualStage(
+                kinds[1].bars, strict_64bit=config.datapath.strict_64bit)
+            wiring.connect(m, ingress.request, virtual.request)
+            wiring.connect(m, virtual.onward, sequencer.request)
+            # Functions that can be reached at all.
+            numbered = Mux(control.ari_hierarchy | (control.num_vfs < MOST_WITHOUT_ARI),
+                           control.num_vfs, MOST_WITHOUT_ARI)
+            could_speak, can_speak = Signal(2), Signal(2)
+            m.d.comb += can_speak.eq(Cat(control.bus_master, control.awake))
+            m.d.sync += could_speak.eq(can_speak)
+            m.d.comb += [
+                virtual.heading.eq(ingress.heading_taken),
+                virtual.heading_address.eq(ingress.heading_address),
+                virtual.heading_long.eq(ingress.heading_long),
+                virtual.page_size.eq(control.page_size),
+                virtual.memory_enabled.eq(control.vf_memory_enable & control.awake),
+                virtual.present.eq(schedule.reachable),
+                decoder.present.eq(schedule.reachable),
+                schedule.wanted.eq(Mux(control.vf_enable, numbered, 0)),
+                # Waking up concerns every function.
+                schedule.wakes.eq((can_speak & ~could_speak).any()),
+            ]
+            for mine, its in zip(virtual.base, control.vf_base, strict=True):
+                m.d.comb += mine.eq(its)
+        else:
+            wiring.connect(m, ingress.request, sequencer.request)
 
         # --- Operations to windows ------------------------------------------------------------------------
-        operation = sequencer.operation
+        operation, function = schedule.executed, schedule.function
         spaces = [Space.CONFIG, *(
             space for space in Space if space not in (Space.CONFIG, Space.HOLE)
-            and config.find(build.Space[space.name]) is not None)]
+            and any(kind.find(build.Space[space.name]) is not None for kind in kinds))]
         m.submodules.router = router = AccessRouter(spaces)
         entrance = router.port
         if config.modern:
@@ -190,26 +240,46 @@ class Endpoint(wiring.Component):
         ]
         view, touch = view_layout(tables), touch_layout(tables)
         m.submodules.device = device = DeviceWindow(
-            config.kind, config.config_image, functions=config.functions,
-            big_endian=page is not None and page.big_endian)
+            config.kind, config.config_image, functions=functions, big_endian=big_endian,
+            **({"virtual_image": kinds[1].config_image} if several else {}))
+        options = [_options(kind) for kind in kinds]
         m.submodules.state = state = FunctionState(
-            view, touch, queues=queues, offered=config.legacy_features, vectors=config.msix_vectors,
-            control_page=page is not None, big_endian=page is not None and page.big_endian,
-            gate_open=page is None or page.gate_open, functions=config.functions,
-            **self._modern_options())
+            view, touch, options[0], virtual=options[1] if several else None, functions=functions)
         self._state = state
         m.submodules.legacy = legacy_window = LegacyWindow(config.kind.config_size)
         m.submodules.header = header = RegisterWindow(legacy.HEADER, view, touch_layout([legacy.HEADER]))
         register_windows = [header]
-        wiring.connect(m, router.window_config, config_space.port)
+        msix_enable = control.msix_enable
+        if several:
+            m.submodules.virtual_config = virtual_config = VirtualConfigSpace(place(kinds[1]))
+            own = state.row.configuration
+            msix_enable = Mux(function == 0, control.msix_enable, own.msix_enable)
+            configuration, register_ahead = router.window_config, Signal(10)
+            m.d.sync += register_ahead.eq(sequencer.register_ahead)
+            for space, mine in ((config_space, function == 0), (virtual_config, function != 0)):
+                m.d.comb += [
+                    space.ahead.eq(register_ahead),
+                    space.port.access.p.eq(configuration.access.p),
+                    space.port.access.valid.eq(configuration.access.valid & mine),
+                ]
+            m.d.comb += [
+                configuration.reply.valid.eq(configuration.access.valid),
+                configuration.reply.p.data.eq(config_space.port.reply.p.data | virtual_config.port.reply.p.data),
+                virtual_config.state.eq(own),
+                state.config_change.eq(virtual_config.change),
+            ]
+        else:
+            wiring.connect(m, router.window_config, config_space.port)
+            m.d.comb += config_space.ahead.eq(sequencer.register_ahead)
         wiring.connect(m, router.window_legacy, legacy_window.port)
         wiring.connect(m, legacy_window.header, header.port)
         wiring.connect(m, legacy_window.config, device.legacy)
-        m.d.comb += legacy_window.msix_enabled.eq(control.msix_enable)
+        m.d.comb += legacy_window.msix_enabled.eq(msix_enable)
         if Space.DEVICE in spaces:
             wiring.connect(m, router.window_device, device.direct)
         if Space.MSIX in spaces:
-            m.submodules.msix = msix = MsixWindow(config.msix_vectors, config.find(build.Space.MSIX)[1].size)
+            windows = [_msix(kind) for kind in kinds]
+            m.submodules.msix = msix = MsixWindow(*windows[0], **({"virtual": windows[1]} if several else {}))
             wiring.connect(m, router.window_msix, msix.port)
         for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr"),
                                    (Space.COMMON, modern.COMMON, "common")):
@@ -219,42 +289,46 @@ class Endpoint(wiring.Component):
                 register_windows.append(window)
                 wiring.connect(m, getattr(router, f"window_{name}"), window.port)
         for window in register_windows:
-            m.d.comb += [window.view.eq(state.view), window.msix_enabled.eq(control.msix_enable)]
+            m.d.comb += [window.view.eq(state.view), window.msix_enabled.eq(msix_enable)]
         touches = [window.touch for window in register_windows]
-        if config.modern:
-            m.submodules.notify_window = notify_window = NotifyWindow(config.find(build.Space.NOTIFY)[1].stride)
+        if with_modern:
+            m.submodules.notify_window = notify_window = NotifyWindow(
+                options[0].stride, virtual_stride=options[-1].stride)
             wiring.connect(m, router.window_notify, notify_window.port)
             touches.append(notify_window.touch)
         merge(m, state.touch, touches)
 
         # --- State ----------------------------------------------------------------------------------------
-        if config.modern:
+        sizes = {"virtual_sizes": kinds[1].queues} if several else {}
+        if with_modern:
             table = ModernQueueTable(
-                config.queues, functions=config.functions,
-                has_data=bool(config.features >> TransportFeature.NOTIFICATION_DATA & 1))
+                config.queues, functions=functions, **sizes,
+                has_data=any(kind.features >> TransportFeature.NOTIFICATION_DATA & 1 for kind in kinds))
         else:
-            table = QueueTable(config.queues, functions=config.functions)
+            table = QueueTable(config.queues, functions=functions, **sizes)
         m.submodules.queues = table
-        m.submodules.notify = notify = NotifyUnit(queues, modern=config.modern)
-        event = state.event
-        # This clock's event, if there is no access; see below.
-        chosen = Signal(EventKind, init=EventKind.INITIALISE)
-        # It is a REPORT; a register of its own, because the queue that the windows see hangs on it.
-        reporting = Signal()
-        function = Signal(8)
+        m.submodules.notify = notify = NotifyUnit(queues, modern=with_modern, functions=functions)
+        m.submodules.events = events = EventChooser(
+            functions=functions, modern=with_modern, steps=several and Space.MSIX in spaces)
+        wiring.connect(m, events.event, schedule.candidate)
+        event = schedule.event
+        may_request = control.bus_master
+        if several:
+            may_request = Mux(function == 0, control.bus_master, own.bus_master & control.awake)
         m.d.comb += [
-            function.eq(0),
+            sequencer.event_wanted.eq(events.event.valid),
+            events.update_waiting.eq(device.update_waiting),
+            events.update_function.eq(device.update_function),
+            events.applied.eq(device.apply),
+            state.event.eq(event),
             state.function.eq(function),
             state.access.eq(operation.valid),
             state.flr.eq(control.reset),
             state.msix_toggled.eq(config_space.msix_toggled),
             state.driver_wrote.eq(device.driver_wrote),
-            device.function.eq(function),
+            device.apply.eq(event.kind == EventKind.UPDATE),
             device.restore.eq(state.restore),
             device.big.eq(state.row.big_endian),
-            config_space.interrupt_status.eq((state.row.isr != 0) & ~control.msix_enable),
-            table.function.eq(function),
-            table.queue.eq(state.queue_select),
             table.write_page.eq(state.write_page),
             table.new_page.eq(state.new_page),
             table.write_vector.eq(state.write_vector),
@@ -263,24 +337,22 @@ class Endpoint(wiring.Component):
             state.queue_size.eq(table.size),
             state.queue_page.eq(table.page),
             state.queue_vector.eq(table.vector),
-            state.scan.eq(notify.scan),
+            state.scan.eq(event.queue),
             state.reported.eq(notify.reported),
             notify.row.eq(state.row),
             notify.function.eq(function),
-            notify.may_request.eq(control.bus_master),
-            notify.report.eq(reporting),
+            notify.may_request.eq(may_request),
+            notify.report.eq(schedule.reporting),
+            notify.scan.eq(event.queue),
             notify.queue_size.eq(table.size),
             notify.vector.eq(table.vector),
             notify.rings.eq(table.rings),
         ]
         # Which parts of the row in the queue table count.
-        counting = ("addressed", "sized") if config.modern else ("page_bytes",)
-        for name in counting:
-            m.d.comb += getattr(table, name).eq(getattr(state, f"queue_{name}"))
-        with m.If(reporting):
-            m.d.comb += [
-                table.queue.eq(notify.scan), *(getattr(table, name).eq(getattr(notify, name)) for name in counting)]
-        if config.modern:
+        for name in ("addressed", "sized") if with_modern else ("page_bytes",):
+            m.d.comb += getattr(table, name).eq(
+                Mux(schedule.eventful, getattr(notify, name), getattr(state, f"queue_{name}")))
+        if with_modern:
             m.d.comb += [
                 state.through_common.eq(router.window_common.access.valid),
                 state.driver_read.eq(device.driver_read),
@@ -291,86 +363,123 @@ class Endpoint(wiring.Component):
                 *(getattr(table, name).eq(getattr(state, name)) for name in (
                     "write_areas", "new_areas", "write_size", "new_size", "kick", "kicked")),
             ]
-
-        # --- The clock's event ----------------------------------------------------------------------------
-        # Chosen a clock ahead, with the sequencer's word that no access will come.
-        starting = Signal(init=1)
-        sources = (
-            (EventKind.RESET_DONE, self.reset_done.valid),
-            (EventKind.UPDATE, device.update_waiting),
-            (EventKind.FAULT, self.fault.valid),
-            (EventKind.INTERRUPT, self.interrupt_cause.valid),
-            *([(EventKind.QUIET, self.queue_quiet.valid)] if config.modern else []),
-            (EventKind.REPORT, notify.wanted),
-            # The device window only needs the clock.
-            (EventKind.NONE, device.report_wanted),
-        )
-        if Space.MSIX in spaces:
-            m.submodules.interrupt = interrupt = InterruptUnit(config.msix_vectors, functions=config.functions)
-            # It only needs the clock, and needs it before anything that could take every clock.
-            sources = ((EventKind.NONE, interrupt.starved), *sources)
-        m.d.sync += [
-            starting.eq(0),
-            chosen.eq(EventKind.NONE),
-            reporting.eq(0),
-            sequencer.event_wanted.eq(Cat(wanted for _, wanted in sources).any()),
-        ]
-        with m.If(sequencer.event_slot):
-            for kind, wanted in reversed(sources):
-                with m.If(wanted):
-                    m.d.sync += [chosen.eq(kind), reporting.eq(kind == EventKind.REPORT)]
-        m.d.comb += sequencer.hold.eq(starting)
-        if not config.modern:
-            m.d.comb += self.queue_quiet.ready.eq(1)
-        # What was chosen may have been taken a clock ago: then nothing happens.
-        with m.Switch(chosen):
-            with m.Case(EventKind.INITIALISE, EventKind.REPORT):
-                m.d.comb += event.kind.eq(chosen)
-            with m.Case(EventKind.UPDATE):
-                m.d.comb += device.apply.eq(device.update_waiting)
-                with m.If(device.update_waiting):
-                    m.d.comb += [event.kind.eq(chosen), event.function.eq(device.update_function)]
-            for kind, taken, value, queue in (
-                (EventKind.RESET_DONE, self.reset_done, 0, 0),
-                (EventKind.FAULT, self.fault, self.fault.p.cause, 0),
-                (EventKind.INTERRUPT, self.interrupt_cause, self.interrupt_cause.p.config_change,
-                 self.interrupt_cause.p.queue),
-            ):
-                with m.Case(kind):
-                    m.d.comb += taken.ready.eq(1)
-                    with m.If(taken.valid):
-                        m.d.comb += [event.kind.eq(kind), event.function.eq(taken.p.function),
-                                     event.epoch.eq(taken.p.epoch), event.value.eq(value), event.queue.eq(queue)]
-            if config.modern:
-                with m.Case(EventKind.QUIET):
-                    m.d.comb += self.queue_quiet.ready.eq(1)
-                    with m.If(self.queue_quiet.valid):
-                        m.d.comb += [event.kind.eq(EventKind.QUIET), event.function.eq(self.queue_quiet.p.function),
-                                     event.queue.eq(self.queue_quiet.p.queue)]
+        if several:
+            m.submodules.turns = turns = Turns(functions)
+            # A row is judged in the clock behind that of its change.
+            unreported = Signal()
+            m.d.sync += [
+                turns.look.eq(schedule.look),
+                turns.function.eq(function),
+                turns.initialise.eq(event.kind == EventKind.INITIALISE),
+                turns.turn.eq(schedule.reporting),
+                notify.new.eq(state.new),
+                notify.behind.eq(event.queue),
+                unreported.eq(device.unreported),
+            ]
+            m.d.comb += [
+                notify.may_request_then.eq(
+                    Mux(turns.function == 0, control.bus_master, notify.new.configuration.bus_master & control.awake)),
+                turns.work.eq(notify.work | unreported),
+                turns.queue.eq(notify.next_queue),
+            ]
+        # The interrupt line follows the physical function's row, which is not always shown.
+        interrupts = Signal()
+        if several:
+            # Before the row is initialised it may still show what was there before the reset.
+            starts, started = event.kind == EventKind.INITIALISE, Signal()
+            with m.If(starts):
+                m.d.sync += started.eq(1)
+            with m.If((function == 0) & (starts | started)):
+                m.d.sync += interrupts.eq(state.new.isr != 0)
+            m.d.comb += [
+                state.look.eq(schedule.look),
+                device.look.eq(schedule.look),
+                table.look_function.eq(schedule.coming_function),
+                table.look_queue.eq(Mux(schedule.coming_eventful, schedule.coming.queue, state.queue_select_ahead)),
+                turns.next.ready.eq(events.report_taken),
+                device.report.eq(schedule.reporting),
+                events.report_wanted.eq(turns.next.valid & notify.wanted & (~device.write.valid)),
+                events.report_function.eq(turns.next.p.function),
+                events.report_queue.eq(turns.next.p.queue),
+            ]
+        else:
+            m.d.comb += [
+                table.function.eq(function),
+                device.function.eq(function),
+                table.queue.eq(Mux(schedule.eventful, event.queue, state.queue_select)),
+                interrupts.eq(state.row.isr != 0),
+                events.report_wanted.eq(notify.wanted),
+                events.report_queue.eq(notify.next_queue),
+            ]
+            if Space.MSIX not in spaces:
+                m.d.comb += events.clock_wanted.eq(device.report_wanted)
+        m.d.comb += config_space.interrupt_status.eq(interrupts & ~control.msix_enable)
 
         # --- Interrupts -----------------------------------------------------------------------------------
         if config.intx:
-            # In its first clock the row may still show what was there before the reset.
-            m.d.comb += self.intx.eq(
-                (state.row.isr != 0) & ~control.msix_enable & ~control.interrupt_disable & ~starting)
+            # In its first clock a single row may still show what was there before the reset.
+            shown = interrupts if several else interrupts & ~schedule.hold
+            m.d.comb += self.intx.eq(shown & ~control.msix_enable & ~control.interrupt_disable)
         if Space.MSIX in spaces:
-            interrupted = self.interrupt_cause.p.queue
-            with m.If(chosen == EventKind.INTERRUPT):
-                m.d.comb += table.queue.eq(interrupted)
             has_vector = Cat(
-                (interrupted == queue) & state.row.queue_vector_valid[queue] for queue in range(queues)).any()
+                (event.queue == queue) & state.row.queue_vector_valid[queue] for queue in range(queues)).any()
+            vectors = max(kind.msix_vectors for kind in kinds)
+            pf_may_send = control.msix_enable & ~control.msix_mask & control.bus_master
+            if several:
+                m.submodules.interrupt = interrupt = SharedInterruptUnit(vectors, functions=functions)
+                m.submodules.msix_look = msix_look = MsixLook(*windows[0], virtual=windows[1])
+                coming = sequencer.operation
+                m.d.comb += [msix_look.access.valid.eq(coming.valid), msix_look.access.p.eq(coming.p.access)]
+                if config.modern:
+                    # The access window's registers are those of the next clock: no two configuration accesses follow
+                    # each other at once.
+                    m.submodules.detour_look = detour_look = ConfigDetour(
+                        config.bars, layout["modern_access_data"].offset)
+                    m.d.comb += [
+                        detour_look.port.access.valid.eq(coming.valid),
+                        detour_look.port.access.p.eq(coming.p.access),
+                        detour_look.bar.eq(config_space.window_bar),
+                        detour_look.offset.eq(config_space.window_offset),
+                        detour_look.length.eq(config_space.window_length),
+                        msix_look.access.p.eq(detour_look.onward.access.p),
+                    ]
+
+                def may_send(of, configuration):
+                    virtual_may = (configuration.msix_enable & ~configuration.msix_mask & configuration.bus_master
+                                   & control.awake & control.vf_enable)
+                    return Mux(of == 0, pf_may_send, virtual_may)
+
+                wiring.connect(m, interrupt.step, events.step)
+                m.d.comb += [
+                    events.settled.eq(interrupt.settled),
+                    interrupt.look.eq(schedule.look),
+                    interrupt.function_ahead.eq(schedule.coming_function),
+                    interrupt.event_ahead.eq(schedule.coming),
+                    interrupt.config_vector_ahead.eq(state.config_vector_ahead),
+                    interrupt.asked_ahead.eq(msix_look.asked),
+                    interrupt.vector_ahead.eq(msix_look.vector),
+                    interrupt.event.eq(event),
+                    interrupt.may_send.eq(may_send(function, own)),
+                    interrupt.may_send_then.eq(may_send(turns.function, notify.new.configuration)),
+                ]
+            else:
+                m.submodules.interrupt = interrupt = InterruptUnit(vectors)
+                m.d.comb += [
+                    # It only needs the clock, and needs it before anything that could take every clock.
+                    events.clock_wanted.eq(interrupt.starved | device.report_wanted),
+                    interrupt.busy.eq(operation.valid | (event.kind != EventKind.NONE)),
+                    interrupt.initialise.eq(event.kind == EventKind.INITIALISE),
+                    interrupt.may_send.eq(pf_may_send),
+                ]
             wiring.connect(m, msix.table, interrupt.table)
             m.d.comb += [
-                interrupt.busy.eq(operation.valid | (chosen != EventKind.NONE)),
                 interrupt.function.eq(function),
                 interrupt.cause.eq(state.cause),
                 interrupt.queue_vector.eq(Mux(has_vector, table.vector, legacy.NO_VECTOR)),
                 interrupt.config_vector.eq(state.row.config_vector),
-                interrupt.msix_enable.eq(control.msix_enable),
+                interrupt.msix_enable.eq(msix_enable),
                 interrupt.forget.eq(state.fenced),
                 interrupt.restore.eq(state.restore),
-                interrupt.initialise.eq(event.kind == EventKind.INITIALISE),
-                interrupt.may_send.eq(control.msix_enable & ~control.msix_mask & control.bus_master),
             ]
 
         # --- Completions and interrupts to the link -------------------------------------------------------
@@ -382,32 +491,78 @@ class Endpoint(wiring.Component):
             completion.first.eq(operation.p.first),
             completion.last.eq(operation.p.last),
             completion.completion.eq(operation.p.completion),
-            completion.completer[3:8].eq(control.device),
-            completion.completer[8:].eq(control.bus),
+            completion.completer.eq(
+                Cat(function, control.bus) if several else Cat(C(0, 3), control.device, control.bus)),
             sequencer.room.eq(completion.room),
         ]
+        # What interrupts is the physical function, or adds its number.
+        physical = Cat(C(0, 8), control.bus) if several else completion.completer
         # Interrupts first: so none is overtaken by a completion that was handed in after it.
-        ways_out = []
+        messages = []
         if config.intx:
             m.submodules.messenger = messenger = IntxMessenger(width)
-            m.d.comb += [messenger.level.eq(self.intx), messenger.requester.eq(completion.completer)]
-            ways_out.append(messenger.beats)
+            m.d.comb += [messenger.level.eq(self.intx), messenger.requester.eq(physical)]
+            messages.append(messenger.beats)
         if Space.MSIX in spaces:
-            m.submodules.messages = messages = MessageBuilder(width)
-            wiring.connect(m, interrupt.message, messages.message)
-            m.d.comb += messages.requester.eq(
-                completion.completer | (interrupt.message.p.function if config.functions > 1 else 0))
-            ways_out.append(messages.beats)
-        ways_out.append(completion.beats)
-        m.submodules.egress = egress = TlpEgress(width, len(ways_out))
-        for way, source in zip(ways_out, egress.sources, strict=True):
-            wiring.connect(m, way, source)
+            m.submodules.messages = builder = MessageBuilder(width, several=several)
+            wiring.connect(m, interrupt.message, builder.message)
+            m.d.comb += builder.requester.eq(physical)
+            messages.append(builder.beats)
+        if config.requester is None:
+            ways_out = [*messages, completion.beats]
+            m.submodules.egress = egress = TlpEgress(width, len(ways_out))
+            for way, entrance in zip(ways_out, egress.sources, strict=True):
+                wiring.connect(m, way, entrance)
+            m.submodules.requester = requester = RequesterPort(width)
+        else:
+            m.submodules.egress = egress = OrderedEgress(width, len(messages))
+            m.submodules.requester = requester = Requester(
+                width, reads=config.requester.reads, largest=config.requester.largest_read,
+                payload=config.datapath.max_payload, timeout=config.requester.timeout,
+                space=config.requester.completion_space)
+            for way, entrance in zip(messages, egress.messages, strict=True):
+                wiring.connect(m, way, entrance)
+            wiring.connect(m, completion.beats, egress.completions)
+            wiring.connect(m, requester.writes, egress.writes)
+            wiring.connect(m, requester.reads, egress.reads)
+            wiring.connect(m, ingress.completions, requester.completions)
+            m.d.comb += [
+                egress.complete.eq(completion.complete),
+                egress.left.eq(completion.left),
+                # A clock late, as the gate is: the completion of the access that closes it comes behind the last
+                # request.
+                requester.now.eq(egress.now),
+                requester.mark.eq(egress.mark),
+                egress.clear.eq(requester.clear),
+                egress.ticket.eq(requester.ticket),
+                egress.read_ticket.eq(requester.read_ticket),
+                egress.pending.eq(requester.pending),
+                requester.max_payload_size.eq(control.max_payload_size),
+                requester.max_read_request_size.eq(control.max_read_request_size),
+                requester.extended_tag.eq(control.extended_tag),
+                requester.read_completion_boundary.eq(control.read_completion_boundary),
+            ]
+            if several:
+                gate = SharedGate(state.new.shape(), functions, modern=with_modern)
+                m.d.comb += [
+                    gate.function.eq(function),
+                    gate.row.eq(state.new),
+                    gate.awake.eq(control.awake),
+                    gate.bus.eq(control.bus),
+                ]
+            else:
+                gate = FunctionGate(state.row.shape(), modern=with_modern)
+                m.d.comb += [gate.row.eq(state.row), gate.requester.eq(Cat(C(0, 3), control.device, control.bus))]
+            m.submodules.gate = gate
+            m.d.comb += gate.bus_master.eq(control.bus_master)
+            wiring.connect(m, requester.read_gate, gate.gates[0])
+            wiring.connect(m, requester.write_gate, gate.gates[1])
         wiring.connect(m, egress.beats, wiring.flipped(self.tx))
 
         # --- Errors, and the streams that go straight through -----------------------------------------------
         m.submodules.errors = errors = ErrorReporter()
         m.d.comb += [
-            errors.dropped.eq(sequencer.dropped),
+            errors.dropped.eq(schedule.dropped),
             errors.refused.eq(operation.valid & operation.p.completion.unsupported),
             errors.poisoned.eq(operation.p.poisoned),
             errors.hole.eq(router.hole),
@@ -418,8 +573,20 @@ class Endpoint(wiring.Component):
             config_space.unsupported_detected.eq(errors.unsupported_detected),
             *(getattr(self, name).eq(getattr(errors, name)) for name in (*_COUNTERS, *_ERRORS)),
         ]
-        m.submodules.requester = requester = RequesterPort(width)
+        if config.requester is not None:
+            m.d.comb += [
+                errors.completion_malformed.eq(ingress.completion_malformed),
+                errors.completion_unexpected.eq(requester.unexpected),
+                errors.completion_poisoned.eq(requester.poisoned),
+            ]
+        if several:
+            m.d.comb += [
+                errors.virtual.eq(function != 0),
+                errors.discarded.eq(schedule.discarded),
+                state.errors.eq(errors.virtual_errors),
+            ]
         for owner, names in (
+            (events, ("reset_done", "fault", "interrupt_cause", "queue_quiet")),
             (notify, ("driver_update", "queue_update", "notification", "reset_request")),
             (requester, ("dma_read", "dma_read_data", "dma_write", "dma_write_data", "dma_write_done")),
         ):

@@ -3,7 +3,8 @@
 A driver never waits for the back end: everything that concerns the back end is a flag in the
 function's row, together with the state that the flag refers to. A REPORT event looks at one queue
 and moves what it may into the output registers; flags of queues are visited in turn, so no queue
-waits for another.
+waits for another. One function's flags are watched all the time; those of several are judged when its row
+changes, and the function takes its turn (`Turns`).
 """
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal
@@ -32,6 +33,8 @@ class NotifyUnit(wiring.Component):
         Number of queues of a function.
     modern
         The build has a modern interface.
+    functions
+        Number of functions.
 
     Members
     -------
@@ -44,8 +47,18 @@ class NotifyUnit(wiring.Component):
     reported : Out(Reported)
         What was taken over.
     wanted : Out(1)
-        A REPORT would take something, now or after some more of them.
-    scan : Out(16)
+        A REPORT would take something, now or after some more of them; with several functions, of whichever has
+        something to tell.
+    next_queue : Out(16)
+        The queue to look at then.
+    new : In(function_row(queues)), may_request_then : In(1), behind : In(16)
+        With several functions: a row as some clock left it, `may_request` of the same function, and the `scan` of that
+        clock.
+    work : Out(1)
+        With several functions: that row holds something that a REPORT would take, of queue `next_queue` if of any: the
+        first queue behind that one, or else the first of all.
+    scan : In(16)
+        A queue of the function.
     page_bytes : Out(4)
         Bytes of its page that are not zero.
     queue_size : In(16), vector : In(16), rings : In(RingAddresses)
@@ -55,18 +68,22 @@ class NotifyUnit(wiring.Component):
     driver_update, queue_update, notification, reset_request : Out(stream)
     """
 
-    def __init__(self, queues: int, *, modern: bool = False):
+    def __init__(self, queues: int, *, modern: bool = False, functions: int = 1):
         self._queues = queues
         self._modern = modern
+        self._functions = functions
+        row = function_row(queues, modern=modern, several=functions > 1)
         super().__init__({
+            **({"new": In(row), "may_request_then": In(1), "behind": In(16), "work": Out(1)} if functions > 1 else {}),
             **({"addressed": Out(1), "sized": Out(1), "data": In(16)} if modern else {}),
-            "row": In(function_row(queues, modern=modern)),
+            "row": In(row),
             "function": In(8),
             "may_request": In(1),
             "report": In(1),
             "reported": Out(Reported),
             "wanted": Out(1),
-            "scan": Out(16),
+            "next_queue": Out(16),
+            "scan": In(16),
             "queue_size": In(16),
             "page_bytes": Out(4),
             "vector": In(16),
@@ -79,12 +96,10 @@ class NotifyUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        row, scan = self.row, self.scan
+        row, scan = self.row, self.scan[:(self._queues - 1).bit_length()]
         driver_update, queue_update = self.driver_update, self.queue_update
         notification, reset_request = self.notification, self.reset_request
 
-        scanned = Signal(range(max(self._queues, 2)))
-        m.d.comb += scan.eq(scanned)
         here = [Signal(name=f"scans_{i}") for i in range(self._queues)]
         for i in range(self._queues):
             m.d.comb += here[i].eq(scan == i)
@@ -119,13 +134,21 @@ class NotifyUnit(wiring.Component):
                       & self.may_request & row.gate & (row.badstate == 0))
         may_reset = (row.reset_unsent & ~driver_update.valid & ~queue_update.valid & ~notification.valid
                      & ~reset_request.valid)
-        m.d.comb += self.wanted.eq(
-            may_reset | (may_update & driver_flags.any()) | (may_change & row.tell_queue.any())
-            | (may_notify & (row.notified & ~row.tell_queue & ready).any()))
+        if self._functions == 1:
+            turn = Signal(range(max(self._queues, 2)))
+            m.d.comb += [
+                self.next_queue.eq(turn),
+                self.wanted.eq(
+                    may_reset | (may_update & driver_flags.any()) | (may_change & row.tell_queue.any())
+                    | (may_notify & (row.notified & ~row.tell_queue & ready).any())),
+            ]
+            with m.If(self.report):
+                m.d.sync += turn.eq(Mux(turn == self._queues - 1, 0, turn + 1))
+        else:
+            self._judge(m)
 
         reported = self.reported
         with m.If(self.report):
-            m.d.sync += scanned.eq(Mux(scanned == self._queues - 1, 0, scanned + 1))
             m.d.comb += [
                 reported.reset.eq(may_reset),
                 reported.driver_ok.eq(may_update & row.tell_driver_ok),
@@ -159,7 +182,7 @@ class NotifyUnit(wiring.Component):
                 driver_update.p.big_endian.eq(row.big_endian & is_legacy),
                 driver_update.p.driver_ok.eq(row.status[2]),
             ]
-        flat = Cat(scan[:(self._queues - 1).bit_length()], self.function)
+        flat = Cat(scan, self.function)
         with m.If(reported.queue):
             m.d.sync += [
                 queue_update.valid.eq(1),
@@ -183,3 +206,24 @@ class NotifyUnit(wiring.Component):
                 notification.p.legacy.eq(is_legacy),
             ]
         return m
+
+    def _judge(self, m: Module) -> None:
+        """Whether a row holds something to tell, and of which queue first."""
+        new = self.new
+        outputs = (self.driver_update, self.queue_update, self.notification, self.reset_request)
+        ready = served(new) if self._modern else C(-1, self._queues)
+        may_tell = ~new.reset_outstanding
+        may_notify = may_tell & self.may_request_then & new.gate & (new.badstate == 0)
+        waiting = Signal(self._queues)
+        m.d.comb += [
+            waiting.eq(Mux(may_tell, new.tell_queue, 0)
+                       | Mux(may_notify, new.notified & ~new.tell_queue & ready, 0)),
+            self.work.eq(new.reset_unsent | waiting.any()
+                         | (may_tell & Cat(new.tell_driver_ok, new.tell_features, new.tell_gate).any())),
+            # One turn fills what it can; the next comes when all of that has been taken.
+            self.wanted.eq(~Cat(out.valid for out in outputs).any()),
+        ]
+        for among in (lambda i: C(1), lambda i: i > self.behind[:(self._queues - 1).bit_length()]):
+            for i in reversed(range(self._queues)):
+                with m.If(waiting[i] & among(i)):
+                    m.d.comb += self.next_queue.eq(i)

@@ -7,7 +7,7 @@ request, the second in the sequencer's clock, because a burst may walk from one 
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,7 +19,8 @@ from .interface import CONFIG, NOWHERE, Kind, Place, Space
 class BarDecoder(wiring.Component):
     """Compares an address with every enabled base address register; the lowest number wins.
 
-    A request is decoded by its first dword. Configuration requests belong to function 0 alone.
+    A request is decoded by its first dword. Without virtual functions, configuration requests belong to function 0
+    alone, whatever the device number; with them, device and function number are one number (ARI).
 
     Members
     -------
@@ -32,12 +33,16 @@ class BarDecoder(wiring.Component):
         Contents of the base address registers; a 64-bit one stands at its lower number.
     memory_enabled, io_enabled : In(1)
         Decoding is on: enable bit set and power state D0.
+    present : In(8)
+        With virtual functions: how many of them exist, from number 1 on.
     place : Out(Place)
+        Of a BAR, always one of the physical function; see `VirtualStage` for the others.
     """
 
-    def __init__(self, bars: Sequence[Bar], *, strict_64bit: bool = False):
+    def __init__(self, bars: Sequence[Bar], *, strict_64bit: bool = False, virtual: bool = False):
         self._bars = tuple(sorted(bars, key=lambda bar: bar.index))
         self._strict_64bit = strict_64bit
+        self._virtual = virtual
         super().__init__({
             "kind": In(Kind),
             "address": In(62),
@@ -45,13 +50,16 @@ class BarDecoder(wiring.Component):
             "base": In(64).array(6),
             "memory_enabled": In(1),
             "io_enabled": In(1),
+            **({"present": In(8)} if virtual else {}),
             "place": Out(Place),
         })
 
     def elaborate(self, platform):
         m = Module()
         refused = self.long_address & (self.address[30:] == 0) if self._strict_64bit else 0
-        m.d.comb += [self.place.bar.eq(NOWHERE), self.place.offset.eq(self.address[:10])]
+        bar_number, offset = Signal(3, name="bar"), Signal(20)
+        function = C(0, 8)
+        m.d.comb += [bar_number.eq(NOWHERE), offset.eq(self.address[:10])]
         for bar in reversed(self._bars):
             low = (bar.decoded_size - 1).bit_length()
             wide = bar.kind is BarKind.MEMORY64
@@ -66,9 +74,16 @@ class BarDecoder(wiring.Component):
                     enabled = enabled & ~refused
             m.d.comb += claimed.eq(enabled & same)
             with m.If(claimed):
-                m.d.comb += [self.place.bar.eq(bar.index), self.place.offset.eq(self.address[:low - 2])]
-        with m.If((self.kind == Kind.CONFIG) & (self.address[14:17] == 0)):
-            m.d.comb += self.place.bar.eq(CONFIG)
+                m.d.comb += [bar_number.eq(bar.index), offset.eq(self.address[:low - 2])]
+        asked = (self.kind == Kind.CONFIG) & (self.address[14:17] == 0)
+        if self._virtual:
+            number = self.address[14:22]
+            asked = (self.kind == Kind.CONFIG) & (number <= self.present)
+            function = Mux(asked, number, 0)
+        with m.If(asked):
+            m.d.comb += bar_number.eq(CONFIG)
+        # One statement, so that no bit of it is left to a process that never runs.
+        m.d.comb += self.place.eq(Cat(bar_number, function, offset))
         return m
 
 

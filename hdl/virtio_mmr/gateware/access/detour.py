@@ -24,6 +24,7 @@ class ConfigDetour(wiring.Component):
     A read makes one access of the width that the capability names, whichever bytes of its data are
     enabled; a write one of those of them that are enabled. Where the BAR, the offset or the length makes
     no sense there is no access, and a read gives zero. Enables of the command register do not matter.
+    Virtual functions have no such capability.
 
     Parameters
     ----------
@@ -75,7 +76,8 @@ class ConfigDetour(wiring.Component):
         taken = Signal()
         onward = self.onward.access.p
         m.d.comb += [
-            taken.eq((access.space == Space.CONFIG) & (access.offset == self._data_offset) & legal & enabled.any()),
+            taken.eq((access.space == Space.CONFIG) & (access.function == 0) & (access.offset == self._data_offset)
+                     & legal & enabled.any()),
             self.onward.access.valid.eq(self.port.access.valid),
             onward.space.eq(Mux(taken, regions.space, access.space)),
             onward.function.eq(access.function),

@@ -50,8 +50,10 @@ class Place(data.Struct):
 
     #: 0 to 5, `CONFIG` or `NOWHERE`.
     bar: unsigned(3)
+    #: Whose BAR or configuration space; 0 for what is nowhere.
+    function: unsigned(8)
     #: Dwords from the start of the BAR or of configuration space; nowhere, the lowest bits of the dword address.
-    offset: unsigned(18)
+    offset: unsigned(20)
 
 
 class Request(data.Struct):

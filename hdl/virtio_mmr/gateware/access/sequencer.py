@@ -64,6 +64,26 @@ class Waiting(data.Struct):
     context: RequestContext
 
 
+#: `Place` where there is one function with no BAR above 1 MiB: a RAM keeps bits that are always zero.
+_NEAR_PLACE = data.StructLayout({"bar": 3, "offset": 18})
+
+
+def _stored(*, several: bool) -> data.StructLayout:
+    """What the queue keeps of a `Waiting`."""
+    members = {name: field.shape for name, field in data.Layout.cast(Waiting)}
+    return data.StructLayout({**members, "place": Place if several else _NEAR_PLACE})
+
+
+def _connect(m: Module, target, source) -> None:
+    """What both of them have of a `Waiting`."""
+    parts = [{name for name, _ in data.Layout.cast(view.place.shape())} for view in (target, source)]
+    for name, _ in data.Layout.cast(Waiting):
+        if name == "place":
+            m.d.comb += [target.place[part].eq(source.place[part]) for part in sorted(parts[0] & parts[1])]
+        else:
+            m.d.comb += target[name].eq(source[name])
+
+
 def lowest_byte(enables):
     """Number of the lowest enabled byte, 0 if there is none."""
     return Mux(enables[0], 0, Mux(enables[1], 1, Mux(enables[2], 2, Mux(enables[3], 3, 0))))
@@ -81,6 +101,8 @@ class AccessSequencer(wiring.Component):
     ----------
     bars
         Where the windows are.
+    virtual_bars
+        Where those of a virtual function are.
     max_payload
         Largest payload of a write, in bytes.
 
@@ -90,6 +112,8 @@ class AccessSequencer(wiring.Component):
     payload : In(32), step : Out(1)
         Payload of a request from its second dword on; `step` takes a dword.
     operation : Out(stream.Signature(Operation, always_ready=True))
+    function_ahead : Out(8)
+        The function of the operation, if there is one in the next clock.
     room : In(1)
         A completion of any length may be started.
     register_ahead : Out(10)
@@ -97,27 +121,33 @@ class AccessSequencer(wiring.Component):
     captures : Out(1)
         A configuration write to this function was taken: its bus and device number are ours.
     dropped : Out(4)
-        Pulses by `Outcome`: a request ended here without an access.
+        Pulses by `Outcome`: a request ended here without an access or a `discarded`.
+    discarded : Out(1)
+        In the clock in which its operation would come: a write to a virtual function is not applied, because its
+        payload is poisoned.
     non_posted_ok : Out(1)
         At least `QUEUE_RESERVE` places are free.
     event_wanted : In(1), event_slot : Out(1)
         The clock belongs to an event; it is never an operation's clock.
     hold : In(1)
-        Start nothing; state is being initialised.
+        Do nothing; the state of functions is being changed. What has begun goes on afterwards.
     """
 
-    def __init__(self, bars: Sequence[Bar], *, max_payload: int = 128):
+    def __init__(self, bars: Sequence[Bar], *, virtual_bars: Sequence[Bar] = (), max_payload: int = 128):
         self._bars = tuple(bars)
+        self._virtual_bars = tuple(virtual_bars)
         self._max_payload = max_payload
         super().__init__({
             "request": In(stream.Signature(Request)),
             "payload": In(32),
             "step": Out(1),
             "operation": Out(stream.Signature(Operation, always_ready=True)),
+            "function_ahead": Out(8),
             "room": In(1),
             "register_ahead": Out(10),
             "captures": Out(1),
             "dropped": Out(4),
+            "discarded": Out(1),
             "non_posted_ok": Out(1),
             "event_wanted": In(1),
             "event_slot": Out(1),
@@ -127,7 +157,8 @@ class AccessSequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.regions = regions = RegionDecoder(self._bars)
-        m.submodules.queue = queue = BlockQueue(Waiting, QUEUE_DEPTH)
+        stored = _stored(several=bool(self._virtual_bars))
+        m.submodules.queue = queue = BlockQueue(stored, QUEUE_DEPTH)
 
         p, request = self.request.p, self.request
         valid = request.valid & ~self.hold
@@ -137,6 +168,7 @@ class AccessSequencer(wiring.Component):
         # Whose turn it is follows from the kind alone; whether a BAR claims the request is known later.
         nowhere = (p.place.bar == NOWHERE) | p.poisoned
         is_write = (p.kind == Kind.MEMORY) & p.posted
+        of_virtual = p.place.function != 0
         dropped = Signal(4)
         discard, non_posted = Signal(), Signal()
         with m.Switch(p.kind):
@@ -149,7 +181,7 @@ class AccessSequencer(wiring.Component):
             with m.Case(Kind.COMPLETION):
                 m.d.comb += [dropped.eq(0b1000), discard.eq(1)]
             with m.Case(Kind.MEMORY):
-                with m.If(p.posted & nowhere):
+                with m.If(p.posted & nowhere & ~(p.poisoned & of_virtual)):
                     m.d.comb += dropped.eq(Mux(p.poisoned, 0b0010, 0b0100))
                 m.d.comb += non_posted.eq(~p.posted)
             with m.Default():
@@ -157,6 +189,7 @@ class AccessSequencer(wiring.Component):
         w = Signal(Waiting)
         m.d.comb += [
             w.place.bar.eq(Mux(nowhere, NOWHERE, p.place.bar)),
+            w.place.function.eq(p.place.function),
             w.place.offset.eq(p.place.offset),
             w.write.eq(p.write),
             w.memory.eq((p.kind == Kind.MEMORY) | p.locked),
@@ -175,7 +208,7 @@ class AccessSequencer(wiring.Component):
 
         # --- The queue's head ---------------------------------------------------------------------------
         head = Signal(Waiting)
-        m.d.comb += head.eq(queue.head.p)
+        _connect(m, head, queue.head.p)
         waiting = queue.head.valid & ~self.hold
         head_refused = head.place.bar == NOWHERE
         head_looked_up = head.place.bar == CONFIG
@@ -210,7 +243,7 @@ class AccessSequencer(wiring.Component):
         direct = valid & non_posted & at_once
         enqueue = valid & non_posted & ~at_once & queue.entries.ready
         wants_write = valid & is_write
-        patience = Signal(3)
+        patience = self._patience = Signal(3)
         event_first = self.event_wanted & patience.all()
         # The operation comes from the head, if there is one; otherwise from the request.
         from_head = Signal()
@@ -218,7 +251,7 @@ class AccessSequencer(wiring.Component):
         go_write = Signal()
         go_direct = Signal()
         m.d.comb += [
-            from_head.eq(walking | (head_may_start & ~writing & (~wants_write | prefer_head))),
+            from_head.eq((walking & ~self.hold) | (head_may_start & ~writing & (~wants_write | prefer_head))),
             go_head.eq(~event_first & from_head),
             go_write.eq(~event_first & wants_write & ~from_head),
             go_direct.eq(~event_first & direct),
@@ -262,7 +295,6 @@ class AccessSequencer(wiring.Component):
         ]
         m.d.comb += [
             self.step.eq(go_write & writing),
-            queue.entries.p.eq(w),
             queue.entries.valid.eq(enqueue),
             queue.head.ready.eq(finished),
             request.ready.eq((valid & discard) | enqueue | go_direct | (go_write & write_last)),
@@ -272,6 +304,8 @@ class AccessSequencer(wiring.Component):
                 valid & request.ready & (p.kind == Kind.CONFIG) & (p.place.bar == CONFIG) & p.write & ~p.poisoned),
         ]
 
+        _connect(m, queue.entries.p, w)
+
         # --- The operation ------------------------------------------------------------------------------
         chosen = Signal(Waiting)
         with m.If(from_head):
@@ -280,7 +314,7 @@ class AccessSequencer(wiring.Component):
             m.d.comb += chosen.eq(w)
         # A request stays inside 4 KiB, so only the low bits of its place move.
         last_place = Signal(10)
-        m.d.comb += regions.place.eq(chosen.place)
+        m.d.comb += [regions.place.eq(chosen.place), self.function_ahead.eq(chosen.place.function)]
         with m.If(walking | writing):
             m.d.comb += regions.place.offset[:10].eq(last_place + 1)
         with m.Elif(from_head & head_long):
@@ -295,18 +329,27 @@ class AccessSequencer(wiring.Component):
         with m.Else():
             m.d.comb += strobe.eq(chosen.first_be)
 
+        space, offset = regions.space, regions.offset
+        if self._virtual_bars:
+            m.submodules.virtual_regions = virtual = RegionDecoder(self._virtual_bars)
+            m.d.comb += virtual.place.eq(regions.place)
+            is_virtual = chosen.place.function != 0
+            space = Mux(is_virtual, virtual.space.as_value(), space.as_value())
+            offset = Mux(is_virtual, virtual.offset, offset)
         refused = chosen.place.bar == NOWHERE
         op = Signal(Operation)
         m.d.sync += [
             self.operation.valid.eq(go_head | (go_write & ~nowhere) | go_direct),
-            op.access.space.eq(regions.space),
-            op.access.offset.eq(regions.offset),
+            op.access.space.eq(space),
+            op.access.function.eq(chosen.place.function),
+            op.access.offset.eq(offset),
             op.access.write.eq(chosen.write),
             op.access.strobe.eq(Mux(refused, 0, strobe)),
             op.answered.eq(~go_write),
             op.first.eq(~walking),
             op.last.eq(~from_head | ~head_long | piece_last),
             op.poisoned.eq(chosen.poisoned),
+            self.discarded.eq(go_write & p.poisoned & of_virtual),
         ]
         # Wide parts have a register for each source, zero unless it goes: joining them costs an OR, choosing between
         # them would cost more.

@@ -1,4 +1,4 @@
-"""Finds the virtual function that an address belongs to.
+"""Finds the virtual function that an address belongs to, and says so to the request.
 
 Specification: SR-IOV 1.1, 2.1.1.1 (base addresses of virtual functions) and 3.3.14. Virtual function n stands
 (n - 1) strides above the base address, and a stride is a BAR's size or a system page, whichever is more.
@@ -6,12 +6,14 @@ Specification: SR-IOV 1.1, 2.1.1.1 (base addresses of virtual functions) and 3.3
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.config.device import Bar, BarKind
 from virtio_mmr.spec.sriov import MOST_VIRTUAL_FUNCTIONS, SUPPORTED_PAGE_SIZES
+
+from .interface import NOWHERE, Kind, Request
 
 #: Bits of the offset inside a stride, in dwords: the largest page has 4 MiB.
 OFFSET_BITS = 20
@@ -23,7 +25,8 @@ class VirtualDecoder(wiring.Component):
     The base address of a BAR is aligned to one stride and not to all of them, so this is no comparison of bits. If
     several BARs claim an address, the lowest number wins.
 
-    Latency: one clock, from the address to everything; the other inputs are looked at in the second clock.
+    Latency: one clock, from the address to everything; the other inputs are looked at in the second clock. Until the
+    next address is taken, the outputs are about the last one.
 
     Parameters
     ----------
@@ -32,8 +35,8 @@ class VirtualDecoder(wiring.Component):
 
     Members
     -------
-    address : In(62)
-        Dword address of a memory request.
+    take : In(1), address : In(62)
+        Dword address of a memory request, to be looked at from now on.
     base : In(64).array(6)
         Base addresses in the SR-IOV capability; a 64-bit one stands at its lower number. Bits below a stride are zero.
     page_size : In(11)
@@ -52,6 +55,7 @@ class VirtualDecoder(wiring.Component):
     def __init__(self, bars: Sequence[Bar]):
         self._bars = sorted(bars, key=lambda bar: bar.index)
         super().__init__({
+            "take": In(1),
             "address": In(62),
             "base": In(64).array(6),
             "page_size": In(11),
@@ -73,10 +77,11 @@ class VirtualDecoder(wiring.Component):
             above = Cat(0, 0, self.address)[size_bits:]
             difference = Signal(64 - size_bits + 1, name=f"difference_{bar.index}")
             within = Signal(size_bits - 2, name=f"within_{bar.index}")
-            m.d.sync += [
-                difference.eq(above - self.base[bar.index][size_bits:wide]),
-                within.eq(self.address[:size_bits - 2]),
-            ]
+            with m.If(self.take):
+                m.d.sync += [
+                    difference.eq(above - self.base[bar.index][size_bits:wide]),
+                    within.eq(self.address[:size_bits - 2]),
+                ]
             index = Signal.like(difference, name=f"index_{bar.index}")
             offset = Signal(OFFSET_BITS, name=f"offset_{bar.index}")
             for page in pages:
@@ -90,5 +95,73 @@ class VirtualDecoder(wiring.Component):
                     self.function.eq(index[:8] + 1),
                     self.bar.eq(bar.index),
                     self.offset.eq(offset),
+                ]
+        return m
+
+
+class VirtualStage(wiring.Component):
+    """A register for requests, in which those that no BAR of the physical function claims find a virtual one.
+
+    A request of one dword passes in one clock, one a clock. A longer write stays on offer at the input until it has
+    been taken at the output, because its payload stays where it is, and then costs a clock more.
+
+    Members
+    -------
+    heading : In(1), heading_address : In(62), heading_long : In(1)
+        The request that comes next has this dword address; its header has four dwords.
+    base, page_size, memory_enabled, present
+        See `VirtualDecoder`.
+    request : In(stream.Signature(Request)), onward : Out(stream.Signature(Request))
+    """
+
+    def __init__(self, bars: Sequence[Bar], *, strict_64bit: bool = False):
+        self._bars = tuple(bars)
+        self._strict_64bit = strict_64bit
+        super().__init__({
+            "heading": In(1),
+            "heading_address": In(62),
+            "heading_long": In(1),
+            "base": In(64).array(6),
+            "page_size": In(11),
+            "memory_enabled": In(1),
+            "present": In(range(MOST_VIRTUAL_FUNCTIONS + 1)),
+            "request": In(stream.Signature(Request)),
+            "onward": Out(stream.Signature(Request)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.decoder = decoder = VirtualDecoder(self._bars)
+        m.d.comb += [
+            decoder.take.eq(self.heading),
+            decoder.address.eq(self.heading_address),
+            decoder.page_size.eq(self.page_size),
+            decoder.memory_enabled.eq(self.memory_enabled),
+            decoder.present.eq(self.present),
+        ]
+        for its, mine in zip(decoder.base, self.base, strict=True):
+            m.d.comb += its.eq(mine)
+        allowed = Signal(init=1)
+        if self._strict_64bit:
+            with m.If(self.heading):
+                m.d.sync += allowed.eq(~self.heading_long | self.heading_address[30:].any())
+
+        request, onward = self.request, self.onward
+        long = (request.p.kind == Kind.MEMORY) & request.p.posted & (request.p.length != 1)
+        # The long write at the input is the one at the output.
+        passed, load = Signal(), Signal()
+        m.d.comb += [
+            load.eq(request.valid & ~passed & (~onward.valid | onward.ready)),
+            request.ready.eq(Mux(passed, onward.ready, load & ~long)),
+        ]
+        with m.If(onward.ready):
+            m.d.sync += [onward.valid.eq(0), passed.eq(0)]
+        with m.If(load):
+            m.d.sync += [onward.valid.eq(1), onward.p.eq(request.p), passed.eq(long)]
+            with m.If((request.p.kind == Kind.MEMORY) & (request.p.place.bar == NOWHERE) & decoder.claimed & allowed):
+                m.d.sync += [
+                    onward.p.place.bar.eq(decoder.bar),
+                    onward.p.place.function.eq(decoder.function),
+                    onward.p.place.offset.eq(decoder.offset),
                 ]
         return m

@@ -6,7 +6,9 @@ access touched; this is the one place where a row changes, once a clock, so that
 no access and event can meet halfway.
 """
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, unsigned
+from dataclasses import dataclass
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
@@ -17,9 +19,11 @@ from virtio_mmr.spec import control, legacy
 
 from .merge import merged
 from .modern import PORTS, ModernRules, modern_row
+from .rows import RowStore
+from .virtual import VirtualConfigChange, VirtualConfigState, VirtualErrors, applied
 
 
-class EventKind(Enum, shape=unsigned(3)):
+class EventKind(Enum, shape=unsigned(4)):
     """What the back end, or the core itself, does to a row in a clock without an access."""
 
     NONE = 0
@@ -34,6 +38,12 @@ class EventKind(Enum, shape=unsigned(3)):
     REPORT = 6
     #: The back end has let go of a queue.
     QUIET = 7
+    #: Virtual functions are disabled: a reset of this one.
+    VANISH = 8
+    #: A vector becomes pending; a group of vectors is looked at; a vector's message leaves.
+    PEND = 9
+    VISIT = 10
+    SEND = 11
 
 
 class Event(data.Struct):
@@ -44,7 +54,7 @@ class Event(data.Struct):
     epoch: unsigned(2)
     #: INTERRUPT: 1 for a configuration change. FAULT: the cause.
     value: unsigned(4)
-    #: INTERRUPT, QUIET: the queue.
+    #: INTERRUPT, REPORT, QUIET: the queue. PEND, VISIT, SEND: the vector, or one of its group.
     queue: unsigned(16)
 
 
@@ -59,13 +69,14 @@ class Reported(data.Struct):
     notification: unsigned(1)
 
 
-def function_row(queues: int, *, modern: bool = False) -> data.StructLayout:
+def function_row(queues: int, *, modern: bool = False, several: bool = False) -> data.StructLayout:
     """One function's state.
 
     ``needs_reset`` is bit 6 of the status byte. ``queue_page_bytes`` has four bits a queue, one for each byte of
     its page that is not zero, and ``queue_vector_valid`` one for a vector that was written: so the queue
     table's rows need no reset, and a queue is enabled if any of its four bits is set. With a *modern*
-    interface there are the fields of `modern_row` instead.
+    interface there are the fields of `modern_row` instead. ``configuration`` is of use to virtual functions; it is
+    there if there are *several* functions.
     """
     queue_pages = modern_row(queues) if modern else {"queue_page_bytes": unsigned(4 * queues)}
     return data.StructLayout({
@@ -92,7 +103,33 @@ def function_row(queues: int, *, modern: bool = False) -> data.StructLayout:
         "required": unsigned(32),
         "forbidden": unsigned(32),
         "generation": unsigned(32),
+        **({"configuration": VirtualConfigState} if several else {}),
     })
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionOptions:
+    """What a build fixes for a function."""
+
+    queues: int
+    #: Feature bits 31:0.
+    offered: int
+    #: Entries of the MSI-X table.
+    vectors: int = 0
+    #: There is a control page; without it its state is constant.
+    control_page: bool
+    #: Options of the control page.
+    big_endian: bool = False
+    gate_open: bool = False
+    #: Feature bits that a modern driver is shown; None builds no modern interface.
+    modern: int | None = None
+    #: Bytes between the notification addresses of the modern interface.
+    stride: int = 0
+
+    @property
+    def opens(self) -> bool:
+        """The gate's value after reset."""
+        return self.gate_open or not self.control_page
 
 
 class FunctionState(wiring.Component):
@@ -103,32 +140,30 @@ class FunctionState(wiring.Component):
 
     Parameters
     ----------
-    queues
-        Number of queues of a function.
-    offered
-        Feature bits 31:0.
-    modern
-        Feature bits that a modern driver is shown; None builds no modern interface.
-    stride
-        Bytes between the notification addresses of the modern interface.
-    vectors
-        Entries of the MSI-X table.
-    control_page
-        The build has a control page; without it its state is constant.
-    big_endian, gate_open
-        Build options of the control page.
+    options
+        Of the physical function, number 0.
+    virtual
+        Of each virtual function; None if there are none.
+    functions
+        Number of functions. The row of a single one is shown at any time; rows of several have to be looked up.
 
     Members
     -------
     access : In(1)
         An access happens; `touch` says to what.
     function : In(8)
+    look : In(8)
+        With several functions: what `function` will be two clocks later.
+    queue_select_ahead, config_vector_ahead : Out(16)
+        With several functions: what `queue_select` and the row's `config_vector` will be one clock later.
     touch : In(touch), view : Out(view)
         See `windows.register`.
     event : In(Event)
         Never together with an access.
     flr, msix_toggled : In(1)
-        Effects of this clock's configuration access.
+        Effects of this clock's access to the physical function's configuration space.
+    config_change : In(VirtualConfigChange), errors : In(VirtualErrors)
+        With several functions: the effects of one to a virtual function's, and what was wrong with its request.
     driver_wrote : In(1)
         This clock's access changes device configuration.
     queue_exists : In(1), queue_size : In(16), queue_page : In(32), queue_vector : In(16)
@@ -143,7 +178,8 @@ class FunctionState(wiring.Component):
         Queue that a REPORT looks at.
     reported : In(Reported)
         What this clock's REPORT took.
-    row : Out(function_row(queues))
+    row, new : Out(function_row(queues))
+        The function's row, and as this clock leaves it.
     restore : Out(1)
         Device configuration returns to its initial values.
     fenced : Out(1)
@@ -154,22 +190,19 @@ class FunctionState(wiring.Component):
         With a modern interface.
     """
 
-    def __init__(self, view: data.StructLayout, touch: data.StructLayout, *, queues: int, offered: int, vectors: int,
-                 control_page: bool, big_endian: bool, gate_open: bool, functions: int = 1,
-                 modern: int | None = None, stride: int = 0):
-        self._queues = queues
-        self._offered = offered
-        self._vectors = vectors
-        self._control_page = control_page
-        self._big_endian = big_endian
-        self._gate_open = gate_open
+    def __init__(self, view: data.StructLayout, touch: data.StructLayout, options: FunctionOptions, *,
+                 virtual: FunctionOptions | None = None, functions: int = 1):
+        self._kinds = (options, virtual or options)
         self._functions = functions
-        self._modern = modern
-        self._stride = stride
-        self._row = function_row(queues, modern=modern is not None)
+        self._modern = any(kind.modern is not None for kind in self._kinds)
+        self._queues = max(kind.queues for kind in self._kinds)
+        self._row = function_row(self._queues, modern=self._modern, several=functions > 1)
         super().__init__({
             "access": In(1),
             "function": In(8),
+            **({"look": In(8), "queue_select_ahead": Out(16), "config_vector_ahead": Out(16),
+                "config_change": In(VirtualConfigChange),
+                "errors": In(VirtualErrors)} if functions > 1 else {}),
             "touch": In(touch),
             "view": Out(view),
             "event": In(Event),
@@ -189,47 +222,64 @@ class FunctionState(wiring.Component):
             "scan": In(16),
             "reported": In(Reported),
             "row": Out(self._row),
+            "new": Out(self._row),
             "restore": Out(1),
             "fenced": Out(1),
             "cause": Out(2),
-            **(PORTS if modern is not None else {}),
+            **(PORTS if self._modern else {}),
         })
 
-    def reset_values(self) -> dict[str, int]:
+    def reset_values(self, *, virtual: bool = False) -> dict[str, int]:
         """What a row holds after reset, by field; fields not named hold zero."""
-        return {"config_vector": legacy.NO_VECTOR, "gate": int(self._gate_open or not self._control_page)}
+        return {"config_vector": legacy.NO_VECTOR, "gate": int(self._kinds[virtual].opens)}
+
+    def _by_kind(self, option) -> Value:
+        """An *option* of the function of this clock: constant, if both kinds of function have the same."""
+        physical, virtual = (option(kind) for kind in self._kinds)
+        return C(physical) if physical == virtual else Mux(self.function == 0, physical, virtual)
 
     def elaborate(self, platform):
         m = Module()
         queues = range(self._queues)
-        m.submodules.rows = rows = memory.Memory(
-            shape=self._row, depth=self._functions, init=[self.reset_values()] * self._functions)
-        read, write = rows.read_port(domain="comb"), rows.write_port()
-        row, new = self.row, Signal(self._row)
-        m.d.comb += [
-            read.addr.eq(self.function),
-            write.addr.eq(self.function),
-            row.eq(read.data),
-            new.eq(row),
-            write.data.eq(new),
-            write.en.eq(1),
-            self.queue_select.eq(row.queue_select),
-        ]
+        row, new = self.row, self.new
+        if self._functions == 1:
+            m.submodules.rows = rows = memory.Memory(shape=self._row, depth=1, init=[self.reset_values()])
+            read, write = rows.read_port(domain="comb"), rows.write_port()
+            m.d.comb += [row.eq(read.data), write.data.eq(new), write.en.eq(1)]
+        else:
+            m.submodules.rows = self._rows = rows = RowStore(self._row, self._functions, latency=2)
+            m.d.comb += [
+                rows.look.eq(self.look),
+                row.eq(rows.row),
+                rows.new.eq(new),
+                rows.change.eq(1),
+                self.queue_select_ahead.eq(rows.coming.queue_select),
+                self.config_vector_ahead.eq(rows.coming.config_vector),
+            ]
+        m.d.comb += [new.eq(row), self.queue_select.eq(row.queue_select)]
+        flr, msix_toggled, vanishes = self.flr, self.msix_toggled, C(0)
+        if self._functions > 1:
+            m.d.comb += new.configuration.eq(applied(row.configuration, self.config_change, self.errors))
+            flr |= self.config_change.reset
+            msix_toggled |= row.configuration.msix_enable ^ new.configuration.msix_enable
+            vanishes = self.event.kind == EventKind.VANISH
         touch, event = self.touch, Signal(Event)
-        # What names a function that does not exist is taken and forgotten.
         m.d.comb += event.eq(self.event)
-        with m.If(~below(self.event.function, self._functions)):
-            m.d.comb += event.kind.eq(EventKind.NONE)
 
         # --- The selected queue ---------------------------------------------------------------------------
         index = self.queue_select
         selected = [Signal(name=f"selects_{i}") for i in queues]
         for i in queues:
             m.d.comb += selected[i].eq(index == i)
-        hidden = row.forbidden if self._control_page else C(0, 32)
+        has_page = self._by_kind(lambda kind: int(kind.control_page))
+        any_page = any(kind.control_page for kind in self._kinds)
+        any_big_endian = any(kind.big_endian for kind in self._kinds)
+        hidden = row.forbidden if any_page else C(0, 32)
         modern = None
-        if self._modern is not None:
-            modern = ModernRules(m, self, new, selected, offered=self._modern, hidden=hidden)
+        if self._modern:
+            modern = ModernRules(
+                m, self, new, selected, hidden=hidden, offered=self._by_kind(lambda kind: kind.modern or 0),
+                stride=self._by_kind(lambda kind: kind.stride), queues=self._by_kind(lambda kind: kind.queues))
             enabled = modern.running
         else:
             page_bytes = [row.queue_page_bytes[4 * i:4 * i + 4] for i in queues]
@@ -242,7 +292,7 @@ class FunctionState(wiring.Component):
         vector = Mux(has_vector, self.queue_vector, legacy.NO_VECTOR)
 
         # --- What the windows show ------------------------------------------------------------------------
-        offered = C(self._offered, 32)
+        offered = self._by_kind(lambda kind: kind.offered)
         shown = {
             "device_features": offered & ~hidden,
             "function_driver_features": row.driver_features,
@@ -255,13 +305,13 @@ class FunctionState(wiring.Component):
             "queue_vector": vector,
             "build_supported": sum(control.Supported),
             "function_big_endian": row.big_endian,
-            "build_big_endian": int(self._big_endian),
+            "build_big_endian": self._by_kind(lambda kind: int(kind.big_endian)),
             "function_generation": row.generation,
             "function_badstate": row.badstate,
             "function_required": row.required,
             "function_forbidden": row.forbidden,
             "function_gate": row.gate,
-            **(modern.shown(self._stride) if modern else {}),
+            **(modern.shown() if modern else {}),
         }
         for name in self.view.shape().members:
             m.d.comb += self.view[name].eq(shown[name])
@@ -283,7 +333,7 @@ class FunctionState(wiring.Component):
             value = merged(row.driver_features, touch.function_driver_features.data,
                            touch.function_driver_features.write)
             m.d.comb += [new.driver_features.eq(value & offered & ~hidden), new.tell_features.eq(1)]
-            if self._control_page:
+            if any_page:
                 said = Cat(touch.function_driver_features.write[i].replicate(8) for i in range(4))
                 with m.If((touch.function_driver_features.data & said & row.forbidden).any()):
                     m.d.comb += policy.eq(1)
@@ -293,7 +343,7 @@ class FunctionState(wiring.Component):
                 merged(row.queue_select, touch.function_queue_select.data, touch.function_queue_select.write))
 
         if modern:
-            with m.If(modern.write_features(row.forbidden if self._control_page else C(0, 32))):
+            with m.If(modern.write_features(hidden)):
                 m.d.comb += policy.eq(1)
             modern.write_page()
             modern.write_queue()
@@ -316,9 +366,11 @@ class FunctionState(wiring.Component):
                         with m.If(filled == 0):
                             m.d.comb += new.notified[i].eq(0)
 
-        if self._vectors:
+        if any(kind.vectors for kind in self._kinds):
             def legal(value):
-                return Mux(below(value, self._vectors), value, legacy.NO_VECTOR)
+                physical, virtual = (below(value, kind.vectors) for kind in self._kinds)
+                same = self._kinds[0].vectors == self._kinds[1].vectors
+                return Mux(physical if same else Mux(self.function == 0, physical, virtual), value, legacy.NO_VECTOR)
 
             with m.If(touch.function_config_vector.write.any()):
                 m.d.comb += new.config_vector.eq(legal(merged(
@@ -355,7 +407,7 @@ class FunctionState(wiring.Component):
             m.d.comb += new.notified.eq(row.notified | kicks)
         if modern:
             m.d.comb += [self.kick.eq(kicks.any()), self.kicked.eq(kicked)]
-        if self._control_page:
+        if any_page:
             with m.If(kicks.any() & ~row.judged):
                 m.d.comb += judge.eq(1)
             with m.If(judge):
@@ -364,9 +416,10 @@ class FunctionState(wiring.Component):
                     m.d.comb += policy.eq(1)
 
         # --- The control page -------------------------------------------------------------------------------
-        if self._control_page:
-            if self._big_endian:
-                with m.If(touch.function_big_endian.write[0] & idle):
+        if any_page:
+            if any_big_endian:
+                big_endian = self._by_kind(lambda kind: int(kind.big_endian))
+                with m.If(touch.function_big_endian.write[0] & idle & big_endian):
                     m.d.comb += new.big_endian.eq(touch.function_big_endian.data)
             with m.If(idle):
                 said = Cat(touch.function_badstate.write[i].replicate(8) for i in range(2))[:9]
@@ -411,9 +464,10 @@ class FunctionState(wiring.Component):
                 with m.If(self.reported.gate):
                     m.d.comb += new.tell_gate.eq(0)
                 for i in queues:
-                    with m.If(self.reported.queue & (self.scan == i)):
+                    here = self.scan[:(self._queues - 1).bit_length()] == i
+                    with m.If(self.reported.queue & here):
                         m.d.comb += new.tell_queue[i].eq(0)
-                    with m.If(self.reported.notification & (self.scan == i)):
+                    with m.If(self.reported.notification & here):
                         m.d.comb += new.notified[i].eq(0)
             if modern:
                 with m.Case(EventKind.QUIET):
@@ -425,8 +479,9 @@ class FunctionState(wiring.Component):
         # --- A function that must stop ------------------------------------------------------------------------
         with m.If(stopped.any()):
             m.d.comb += [fence.eq(1), cause.eq(ResetCause.BAD_STATE)]
-            if self._control_page:
-                m.d.comb += new.badstate.eq(row.badstate | stopped)
+            if any_page:
+                with m.If(has_page):
+                    m.d.comb += new.badstate.eq(row.badstate | stopped)
             # The status byte as this access leaves it.
             with m.If(Mux(status_written, (touch.function_status.data & 0xBF).any() | row.status[6], ~idle)):
                 m.d.comb += [
@@ -436,24 +491,31 @@ class FunctionState(wiring.Component):
                 ]
 
         # --- Reset --------------------------------------------------------------------------------------------
-        m.d.comb += cleared.eq(status_reset | self.flr | (event.kind == EventKind.INITIALISE))
+        whole = Signal()
+        m.d.comb += [
+            whole.eq(flr | vanishes | (event.kind == EventKind.INITIALISE)),
+            cleared.eq(status_reset | whole),
+        ]
         with m.If(status_reset):
             m.d.comb += [fence.eq(1), cause.eq(ResetCause.STATUS)]
-        with m.If(self.flr):
+        with m.If(flr):
             m.d.comb += [fence.eq(1), cause.eq(ResetCause.FLR)]
+        with m.If(vanishes):
+            m.d.comb += [fence.eq(1), cause.eq(ResetCause.VF_DISABLE)]
         with m.If(cleared):
             kept = ("epoch", "reset_outstanding", "reset_unsent", "reset_cause", "big_endian", "gate", "badstate",
-                    "required", "forbidden", "generation", "config_generation", "config_changed")
+                    "required", "forbidden", "generation", "config_generation", "config_changed", "configuration")
             resets = self.reset_values()
             for name in self._row.members:
                 if name not in kept:
                     m.d.comb += new[name].eq(resets.get(name, 0))
-        with m.If(self.flr | (event.kind == EventKind.INITIALISE)):
-            for name in ("big_endian", "gate", "badstate", "required", "forbidden", "config_generation",
-                         "config_changed"):
+        with m.If(whole):
+            for name in ("big_endian", "badstate", "required", "forbidden", "config_generation", "config_changed"):
                 if name in self._row.members:
-                    m.d.comb += new[name].eq(self.reset_values().get(name, 0))
-            m.d.comb += self.restore.eq(1)
+                    m.d.comb += new[name].eq(0)
+            m.d.comb += [new.gate.eq(self._by_kind(lambda kind: int(kind.opens))), self.restore.eq(1)]
+            if self._functions > 1:
+                m.d.comb += new.configuration.eq(0)
         m.d.comb += self.fenced.eq(fence)
         with m.If(fence):
             m.d.comb += [
@@ -464,8 +526,8 @@ class FunctionState(wiring.Component):
             ]
 
         # --- Generation -----------------------------------------------------------------------------------------
-        if self._control_page:
-            with m.If(generation_moves | self.driver_wrote | self.msix_toggled | self.flr
+        if any_page:
+            with m.If(generation_moves | self.driver_wrote | msix_toggled | flr | vanishes
                       | (status_reset & row.status[6])):
                 m.d.comb += new.generation.eq(row.generation + 1)
         with m.If(event.kind == EventKind.INITIALISE):

@@ -5,7 +5,7 @@ configuration). `FunctionState` applies these rules in builds with a modern inte
 of them in others.
 """
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -95,21 +95,24 @@ class ModernRules:
         The row as it will be.
     selected
         A bit for each queue; at most one, that of the queue that the row selects.
-    offered
-        All feature bits that a modern driver is shown.
     hidden
         Bits 31:0 that the hypervisor hides.
+    offered, stride, queues
+        Of the function of this clock: all feature bits that a modern driver is shown, bytes between notification
+        addresses, number of queues.
     """
 
-    def __init__(self, m: Module, state, new, selected, *, offered: int, hidden):
+    def __init__(self, m: Module, state, new, selected, *, hidden, offered, stride, queues):
         self._m, self._state, self._row, self._new = m, state, state.row, new
         self._selected = Cat(selected)
         row = self._row
         self._enabled, self._resetting = Signal(name="queue_is_enabled"), Signal(name="queue_is_resetting")
         #: Queues that return to their values after reset in this clock.
         self._over = Signal(len(selected), name="queues_start_over")
-        self._words = (C(offered & 0xFFFF_FFFF, 32) & ~hidden, C(offered >> 32, 32))
-        self._offered = offered
+        all_offered = Signal(64, name="modern_offered")
+        m.d.comb += all_offered.eq(offered)
+        self._words = (all_offered[:32] & ~hidden, all_offered[32:])
+        self._stride, self._queues = stride, queues
         m.d.comb += [
             self._enabled.eq((self._selected & row.queue_enabled).any()),
             self._resetting.eq((self._selected & row.queue_resetting).any()),
@@ -123,7 +126,7 @@ class ModernRules:
         """A bit for each queue: a notification of it counts."""
         return self._row.queue_enabled & ~self._row.queue_resetting
 
-    def shown(self, stride: int) -> dict:
+    def shown(self) -> dict:
         """What the common configuration shows, beside what the legacy window does."""
         state, row = self._state, self._row
         low, high = self._words
@@ -136,10 +139,10 @@ class ModernRules:
             "function_driver_feature_select": by_driver,
             "function_driver_feature_word": Mux(
                 by_driver == 0, row.driver_features[:32], Mux(by_driver == 1, row.driver_features[32:], 0)),
-            "device_queues": len(row.queue_enabled),
+            "device_queues": self._queues,
             "function_config_generation": row.config_generation,
             "queue_enable": self._enabled,
-            "queue_notify_offset": Mux(exists, row.queue_select, 0) if stride else 0,
+            "queue_notify_offset": Mux(exists & (self._stride != 0), row.queue_select, 0),
             "queue_descriptors": state.queue_rings.descriptors,
             "queue_available": state.queue_rings.available,
             "queue_used": state.queue_rings.used,
@@ -211,17 +214,16 @@ class ModernRules:
                     new.queue_enabled.eq(row.queue_enabled | mask),
                     new.tell_queue.eq(row.tell_queue | mask),
                 ]
-        if self._offered >> TransportFeature.RING_RESET & 1:
-            with m.If((masked(touch.queue_reset.data, touch.queue_reset.write) == 1) & state.queue_exists
-                      & ~self._resetting & negotiated(row, TransportFeature.RING_RESET)):
-                with m.If(self._enabled):
-                    m.d.comb += [
-                        new.queue_resetting.eq(row.queue_resetting | mask),
-                        new.tell_queue.eq(row.tell_queue | mask),
-                        new.notified.eq(row.notified & ~mask),
-                    ]
-                with m.Else():
-                    m.d.comb += self._over.eq(mask)
+        with m.If((masked(touch.queue_reset.data, touch.queue_reset.write) == 1) & state.queue_exists
+                  & ~self._resetting & negotiated(row, TransportFeature.RING_RESET)):
+            with m.If(self._enabled):
+                m.d.comb += [
+                    new.queue_resetting.eq(row.queue_resetting | mask),
+                    new.tell_queue.eq(row.tell_queue | mask),
+                    new.notified.eq(row.notified & ~mask),
+                ]
+            with m.Else():
+                m.d.comb += self._over.eq(mask)
 
     def quiet(self, queue) -> None:
         """The back end has let go of *queue*; of no meaning unless it was asked to."""

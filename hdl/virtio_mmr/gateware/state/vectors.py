@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 GROUP = 32
 
 #: Bytes of an entry that are kept in the table's memory; the rest is the mask.
-_STORED = 12
+STORED = 12
 
 
 class VectorEntry(data.Struct):
@@ -136,7 +136,7 @@ class VectorTable(wiring.Component):
         ]
         self._unmasked = now.unmasked
         written = (now.written & mine).any()
-        stored_strobe, mask_strobe = self.strobe[:_STORED], self.strobe[_STORED]
+        stored_strobe, mask_strobe = self.strobe[:STORED], self.strobe[STORED]
         with m.If(stored_strobe.any()):
             m.d.comb += new.written.eq(now.written | mine)
         with m.If(mask_strobe):
@@ -160,13 +160,13 @@ class VectorTable(wiring.Component):
 
         # --- The entry ------------------------------------------------------------------------------------
         m.submodules.entries = entries = memory.Memory(
-            shape=data.ArrayLayout(8, _STORED), init=[],
+            shape=data.ArrayLayout(8, STORED), init=[],
             depth=self._functions << (self._vectors - 1).bit_length())
         entry_read, entry_write = entries.read_port(domain="comb"), entries.write_port(granularity=1)
         entry_bits = (self._vectors - 1).bit_length()
         address = Cat(self.vector[:entry_bits], self.function)
         m.d.comb += [entry_read.addr.eq(address), entry_write.addr.eq(address)]
-        for byte in range(_STORED):
+        for byte in range(STORED):
             lane = self.data[8 * (byte % 4):8 * (byte % 4) + 8]
             # Bits 1:0 of the address are zero.
             value = Cat(0, 0, lane[2:]) if byte == 0 else lane

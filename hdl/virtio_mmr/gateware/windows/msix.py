@@ -4,13 +4,72 @@ Specification: PCI Local Bus 3.0, 6.8.2. Any byte enables are honoured; pending 
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.gateware.access.carryless import below
-from virtio_mmr.gateware.access.interface import AccessPort
+from virtio_mmr.gateware.access.interface import Access, AccessPort, Space
 from virtio_mmr.gateware.state.vectors import GROUP, VectorAccess
 from virtio_mmr.spec.msix import ENTRY_SIZE
+
+
+class _Places:
+    """What an *offset* in a window of this many *vectors* and this *size* names."""
+
+    def __init__(self, offset, vectors: int, size: int):
+        half = size // 2
+        bits = (half - 1).bit_length()
+        place, pending = offset[:bits], offset[bits]
+        inside = ~offset[bits + 1:].any()
+        self.of_table = inside & ~pending & below(place, vectors * ENTRY_SIZE)
+        self.of_pending = inside & pending & below(place, 4 * -(-vectors // GROUP))
+        self.vector = Mux(pending, Cat(Const(0, 5), place[2:]), place[4:])
+
+
+def _places(m: Module, access, kinds) -> tuple[Signal, Signal, Signal]:
+    """What an *access* names: (of the table, of the pending bits, vector). *kinds*: vectors and size, by function."""
+    of_table, of_pending, vector = Signal(), Signal(), Signal(11)
+    for mine, (vectors, size) in zip((access.function == 0, access.function != 0), kinds, strict=False):
+        places = _Places(access.offset, vectors, size)
+        with m.If(mine if len(kinds) > 1 else Const(1)):
+            m.d.comb += [
+                of_table.eq(places.of_table), of_pending.eq(places.of_pending), vector.eq(places.vector)]
+    return of_table, of_pending, vector
+
+
+class MsixLook(wiring.Component):
+    """Finds the vector of an access that comes in the next clock. Combinational.
+
+    Parameters
+    ----------
+    vectors, size, virtual
+        As of `MsixWindow`.
+
+    Members
+    -------
+    access : In(stream.Signature(Access, always_ready=True))
+        Of any space.
+    asked : Out(1), vector : Out(11)
+        As of `VectorAccess`.
+    """
+
+    def __init__(self, vectors: int, size: int, *, virtual: tuple[int, int]):
+        self._kinds = ((vectors, size), virtual)
+        super().__init__({
+            "access": In(stream.Signature(Access, always_ready=True)),
+            "asked": Out(1),
+            "vector": Out(11),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        access = self.access
+        of_table, of_pending, vector = _places(m, access.p, self._kinds)
+        m.d.comb += [
+            self.asked.eq(access.valid & (access.p.space == Space.MSIX) & (of_table | of_pending)),
+            self.vector.eq(vector),
+        ]
+        return m
 
 
 class MsixWindow(wiring.Component):
@@ -22,6 +81,8 @@ class MsixWindow(wiring.Component):
         Entries of the table.
     size
         Bytes of the window, a power of two.
+    virtual
+        The same two of virtual functions, if there are any; a function without a window has 0 vectors.
 
     Members
     -------
@@ -29,23 +90,18 @@ class MsixWindow(wiring.Component):
     table : Out(VectorAccess())
     """
 
-    def __init__(self, vectors: int, size: int):
-        self._vectors = vectors
-        self._half = size // 2
+    def __init__(self, vectors: int, size: int, *, virtual: tuple[int, int] | None = None):
+        self._kinds = ((vectors, size),) if virtual is None else ((vectors, size), virtual)
         super().__init__({"port": In(AccessPort()), "table": Out(VectorAccess())})
 
     def elaborate(self, platform):
         m = Module()
         access, reply, table = self.port.access, self.port.reply, self.table
-        bits = (self._half - 1).bit_length()
-        place, behind = access.p.offset[:bits], access.p.offset[bits + 1:].any()
-        pending = access.p.offset[bits]
-        groups = -(-self._vectors // GROUP)
-        of_table = access.valid & ~behind & ~pending & below(place, self._vectors * ENTRY_SIZE)
-        of_pending = access.valid & ~behind & pending & below(place, 4 * groups)
+        table_named, pending_named, vector = _places(m, access.p, self._kinds)
+        of_table, of_pending = access.valid & table_named, access.valid & pending_named
         entry = table.entry
         dword = Signal(32)
-        with m.Switch(place[2:4]):
+        with m.Switch(access.p.offset[2:4]):
             for i, shown in enumerate((entry.address[:32], entry.address[32:], entry.data, entry.masked)):
                 with m.Case(i):
                     m.d.comb += [
@@ -55,7 +111,7 @@ class MsixWindow(wiring.Component):
                     ]
         m.d.comb += [
             table.asked.eq(of_table | of_pending),
-            table.vector.eq(Mux(pending, Cat(Const(0, 5), place[2:]), place[4:])),
+            table.vector.eq(vector),
             table.data.eq(access.p.data),
             reply.valid.eq(access.valid),
             reply.p.data.eq(Mux(of_table, dword, Mux(of_pending, table.pending, 0))),

@@ -4,7 +4,7 @@ Specification: virtio 1.4, 4.1.4.4 and 4.1.5.2. A write here has the effect of o
 notification register.
 """
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,6 +25,8 @@ class NotifyWindow(wiring.Component):
     ----------
     stride
         Bytes between the addresses of two queues, a power of two from 4 up; 0 if they share one.
+    virtual_stride
+        The same of virtual functions.
 
     Members
     -------
@@ -34,28 +36,31 @@ class NotifyWindow(wiring.Component):
         The upper half of what is written, zero where it is not.
     """
 
-    def __init__(self, stride: int):
+    def __init__(self, stride: int, *, virtual_stride: int | None = None):
         self._stride = stride
+        self._virtual_stride = stride if virtual_stride is None else virtual_stride
         super().__init__({"port": In(AccessPort()), "touch": Out(touch_layout([NOTIFY])), "data": Out(16)})
 
     def elaborate(self, platform):
         m = Module()
         access, kick = self.port.access, self.touch.kick
         written = access.valid & access.p.write
-        data, offset = masked(access.p.data, access.p.strobe), access.p.offset
+        data = masked(access.p.data, access.p.strobe)
         m.d.comb += [
             self.port.reply.valid.eq(access.valid),
             self.data.eq(data[16:]),
         ]
-        if self._stride:
-            low = self._stride.bit_length() - 1
-            m.d.comb += [
-                kick.write.eq(Cat(written & access.p.strobe[0] & (offset[:low] == 0)).replicate(2)),
-                kick.data.eq(offset[low:]),
-            ]
-        else:
-            m.d.comb += [
-                kick.write.eq(Cat(written & access.p.strobe[0] & (offset == 0)).replicate(2)),
-                kick.data.eq(data[:16]),
-            ]
+        write, number = self._kick(self._stride, written, data)
+        if self._virtual_stride != self._stride:
+            virtual_write, virtual_number = self._kick(self._virtual_stride, written, data)
+            physical = access.p.function == 0
+            write, number = Mux(physical, write, virtual_write), Mux(physical, number, virtual_number)
+        m.d.comb += [kick.write.eq(write.replicate(2)), kick.data.eq(number)]
         return m
+
+    def _kick(self, stride: int, written, data):
+        """Whether this access is a notification where addresses have this *stride*, and its queue."""
+        access = self.port.access.p
+        low = stride.bit_length() - 1 if stride else len(access.offset)
+        return (written & access.strobe[0] & (access.offset[:low] == 0),
+                access.offset[low:] if stride else data[:16])

@@ -1,0 +1,160 @@
+"""The MSI-X vectors of several functions: rows in block RAM, looked up ahead of the clock that changes them.
+
+Specification: PCI Local Bus 3.0, 6.8.2. The rows are those of `VectorTable`, and beside them stand the groups of
+vectors that are worth a visit.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .rows import RowStore
+from .vectors import GROUP, STORED, VectorEntry
+
+
+def vector_groups(vectors: int) -> tuple[int, int, int, int]:
+    """Vectors of a row, rows, and how many bits number a vector in its row and a row: (width, groups, bits, bits)."""
+    width, groups = min(vectors, GROUP), -(-vectors // GROUP)
+    return width, groups, (width - 1).bit_length(), (groups - 1).bit_length()
+
+
+class SharedVectorTable(wiring.Component):
+    """Rows of vectors, the view of one of them, and the change of this clock.
+
+    What is shown belongs to the function that was looked at two clocks ago, and to the vector named a clock ago.
+
+    Parameters
+    ----------
+    vectors
+        Entries of the largest table of a function.
+    functions
+        Number of functions, at least 2.
+
+    Members
+    -------
+    look : In(8)
+        Whose row is wanted in two clocks.
+    function_ahead : In(8), vector_ahead : In(11)
+        Whose rows are wanted in the next clock; the function is the one that was looked at a clock ago.
+    vector : Out(11)
+        The vector that is shown.
+    entry : Out(VectorEntry)
+    pending, ready : Out(32)
+        Pending bits of the vector's group; those of them that are not masked.
+    last : Out(5)
+        The vector of the group that was `sent` last, or any.
+    strobe : In(16), data : In(32)
+        Write these bytes of the entry; `data` stands for each of its four dwords.
+    pend, sent : In(1)
+        Set, or clear, the vector's pending bit.
+    visited : In(1)
+        The group has had its visit; the vector was `sent` or could not be.
+    forget : In(1)
+        Clear all pending bits of the function, before `pend`.
+    restore : In(1)
+        Return the function's entries and pending bits to their reset values; never together with another change.
+    waiting : Out(groups)
+        Groups of the function that may have ready vectors, as this clock leaves them; no other has.
+    """
+
+    def __init__(self, vectors: int, *, functions: int):
+        self._vectors = vectors
+        self._functions = functions
+        super().__init__({
+            "look": In(8),
+            "function_ahead": In(8),
+            "vector_ahead": In(11),
+            "vector": Out(11),
+            "entry": Out(VectorEntry),
+            "pending": Out(GROUP),
+            "ready": Out(GROUP),
+            "last": Out(5),
+            "strobe": In(16),
+            "data": In(32),
+            "pend": In(1),
+            "sent": In(1),
+            "visited": In(1),
+            "forget": In(1),
+            "restore": In(1),
+            "waiting": Out(-(-vectors // GROUP)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        width, groups, place_bits, group_bits = vector_groups(self._vectors)
+        place, group = self.vector[:place_bits], self.vector[place_bits:place_bits + group_bits]
+        mine = Cat(place == i for i in range(width))
+        here = Cat(group == i for i in range(groups))
+        m.d.sync += self.vector.eq(self.vector_ahead)
+
+        # --- Which rows count -----------------------------------------------------------------------------
+        function_row = data.StructLayout({"valid": groups, "pending_valid": groups, "waiting": groups})
+        m.submodules.functions = rows = RowStore(function_row, self._functions, latency=2)
+        row = rows.row
+        valid, pending_valid = (row.valid & here).any(), (row.pending_valid & here).any()
+
+        # --- The group's bits -----------------------------------------------------------------------------
+        group_row = data.StructLayout({"written": width, "unmasked": width, "pending": width, "last": place_bits})
+        m.submodules.groups = bits = RowStore(group_row, self._functions << group_bits, latency=1)
+        now, new = Signal(group_row), Signal(group_row)
+        m.d.comb += [
+            rows.look.eq(self.look),
+            bits.look.eq(Cat(self.vector_ahead[place_bits:place_bits + group_bits], self.function_ahead)),
+            now.written.eq(Mux(valid, bits.row.written, 0)),
+            now.unmasked.eq(Mux(valid, bits.row.unmasked, 0)),
+            now.pending.eq(Mux(pending_valid, bits.row.pending, 0)),
+            now.last.eq(bits.row.last),
+            new.eq(now),
+        ]
+        self._unmasked = now.unmasked
+        written = (now.written & mine).any()
+        stored_strobe, mask_strobe = self.strobe[:STORED], self.strobe[STORED]
+        with m.If(stored_strobe.any()):
+            m.d.comb += new.written.eq(now.written | mine)
+        with m.If(mask_strobe):
+            m.d.comb += new.unmasked.eq(Mux(self.data[0], now.unmasked & ~mine, now.unmasked | mine))
+        with m.If(self.pend):
+            m.d.comb += new.pending.eq(Mux(self.forget, 0, now.pending) | mine)
+        with m.Elif(self.sent):
+            m.d.comb += [new.pending.eq(now.pending & ~mine), new.last.eq(place)]
+        ready = now.pending & now.unmasked
+        changed = stored_strobe.any() | mask_strobe | self.pend | self.sent
+        left = (ready & ~Mux(self.sent, mine, 0)).any()
+        m.d.comb += [
+            bits.new.eq(new),
+            bits.change.eq(changed),
+            rows.new.valid.eq(Mux(self.restore, 0, row.valid) | Mux(changed, here, 0)),
+            rows.new.pending_valid.eq(Mux(self.restore | self.forget, 0, row.pending_valid) | Mux(changed, here, 0)),
+            # A visit finds out; until then whatever could have made a vector ready counts.
+            rows.new.waiting.eq(
+                (Mux(self.restore | self.forget, 0, row.waiting) & ~Mux(self.visited & ~left, here, 0))
+                | Mux(self.pend | mask_strobe, here, 0)),
+            rows.change.eq(1),
+            self.waiting.eq(rows.new.waiting),
+            self.pending.eq(now.pending),
+            self.ready.eq(ready),
+            self.last.eq(now.last),
+        ]
+
+        # --- The entry ------------------------------------------------------------------------------------
+        entry_bits = (self._vectors - 1).bit_length()
+        m.submodules.entries = entries = RowStore(
+            data.ArrayLayout(8, STORED), self._functions << entry_bits, latency=1)
+        m.d.comb += [
+            entries.look.eq(Cat(self.vector_ahead[:entry_bits], self.function_ahead)),
+            entries.change.eq(stored_strobe.any()),
+        ]
+        # An entry that was never written has no bytes in the table's memory yet.
+        shown = Signal.like(entries.row)
+        m.d.comb += shown.eq(Mux(written, entries.row.as_value(), 0))
+        for byte in range(STORED):
+            lane = self.data[8 * (byte % 4):8 * (byte % 4) + 8]
+            # Bits 1:0 of the address are zero.
+            value = Cat(0, 0, lane[2:]) if byte == 0 else lane
+            m.d.comb += entries.new[byte].eq(Mux(stored_strobe[byte], value, shown[byte]))
+        m.d.comb += [
+            self.entry.address.eq(shown.as_value()[:64]),
+            self.entry.data.eq(shown.as_value()[64:]),
+            self.entry.masked.eq(~(now.unmasked & mine).any()),
+        ]
+        return m
