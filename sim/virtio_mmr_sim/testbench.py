@@ -103,6 +103,8 @@ class Testbench:
         self.design = Design(folder, folder.name)
         self.config = self.design.config
         self.space = layout.place(self.config)
+        #: Configuration space of a virtual function; with none, the physical function's.
+        self.virtual_space = layout.place(self.config.of(1))
         #: Every random choice of the case comes from here.
         self.rng = random.Random(f"{os.environ[bench.SEED]}:{name}")
         self._log = open(os.environ[bench.LOG], "a")
@@ -112,6 +114,7 @@ class Testbench:
         self.source = RawTlpSource(dut, rng=self._fork(), idle=0.2)
         self.sink = RawTlpSink(dut, rng=self._fork(), stall=0.3)
         self.host = Host(dut, self.source, self.sink, rng=self._fork(), log=self.log)
+        self.host.routed_by_function = self.config.vf is not None
         #: Streams out of the core, by name.
         self.out: dict[str, StreamSink] = {}
         #: Streams into the core, by name.
@@ -163,7 +166,7 @@ class Testbench:
 
     async def bring_up(self) -> None:
         """Give every BAR an address and enable the function."""
-        self.host.target = (self.rng.randrange(1, 256), self.rng.randrange(32))
+        self.host.target = (self.rng.randrange(1, 256), 0 if self.config.vf else self.rng.randrange(32))
         low, high, ports = 0xF000_0000, self.rng.randrange(1, 1 << 16) << 36, 0xC000
         for bar in self.config.bars:
             if bar.kind is BarKind.IO:

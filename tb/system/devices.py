@@ -133,9 +133,36 @@ width = 64
 """,
 )
 
+
+def dma(width: int) -> Device:
+    """A network device that reaches host memory."""
+    return Device(f"dma-{width}", net(width).text.rstrip() + "\n[requester]\nreads = 32\n")
+
+
+#: More virtual functions than three bits can name, with queues and vectors of their own.
+VIRTUAL = Device(
+    "virtual",
+    """
+schema = 1
+[device]
+kind = "net"
+[features]
+offer = ["NET_MAC", "NET_STATUS"]
+[interrupts]
+intx = true
+[config]
+mac = "52:54:00:00:00:fc"
+[vf]
+count = 12
+queues = [64, 64, 64]
+""",
+)
+
 DEVICES = {
     device.name: device
-    for device in (net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG, TRANSITIONAL, TRANSITIONAL_RNG)
+    for device in (
+        net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG, TRANSITIONAL, TRANSITIONAL_RNG, dma(64), dma(128),
+        VIRTUAL)
 }
 
 #: The widths that are in wide use, and the odd ones out.
@@ -145,3 +172,9 @@ EVERY = (*EVERY_WIDTH, "block-io", "rng")
 
 #: Those with a modern interface.
 MODERN = ("transitional", "transitional-rng")
+
+#: Devices with virtual functions.
+VIRTUAL_DEVICES = ("virtual",)
+
+#: Devices that do DMA.
+REACHING = ("dma-64", "dma-128")

@@ -4,7 +4,6 @@ import pytest
 from virtio_mmr.config import ConfigError, loads, remarks
 from virtio_mmr.config.device import BarKind, Identity, Space
 from virtio_mmr.export.device_file import completed
-from virtio_mmr.gateware import shell
 from virtio_mmr.layout import place
 from virtio_mmr.spec import sriov
 
@@ -90,11 +89,6 @@ def test_mistakes(section, message):
     assert str(caught.value) == f"device file: {message}"
 
 
-def test_generating_says_what_is_missing():
-    with pytest.raises(ConfigError, match="vf: virtual functions have no gateware yet; remove the section"):
-        shell.generate(loads(VIRTUAL))
-
-
 def test_capability_stands_where_the_map_says_and_sizes_its_bars():
     space = place(loads(VIRTUAL))
     image, mask = space.reset_image(), space.write_mask()
@@ -117,3 +111,11 @@ def test_header_of_a_virtual_function_is_almost_constant():
     assert image[0x10:0x28] == bytes(24) and image[0x30:0x34] == bytes(4) and image[0x3C:0x40] == bytes(4)
     assert [mask[at] for at in range(0x40)] == [4 if at == 4 else 0 for at in range(0x40)]
     assert [clears[at] for at in range(0x40)] == [0xF9 if at == 7 else 0 for at in range(0x40)]
+
+
+def test_of_the_capabilities_of_a_virtual_function_msix_control_alone_can_be_set():
+    space = place(loads(VIRTUAL).of(1))
+    msix, express = (space.capability(name).offset for name in ("msix", "express"))
+    mask, clears = space.write_mask(), space.write_clear_mask()
+    assert {at: byte for at, byte in enumerate(mask) if byte and at >= 0x40} == {msix + 3: 0xC0}
+    assert {at: byte for at, byte in enumerate(clears) if byte and at >= 0x40} == {express + 0x0A: 0x0F}

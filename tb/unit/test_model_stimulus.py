@@ -6,12 +6,20 @@ from collections.abc import Callable
 
 import pytest
 from model_devices import Host, block, console, entropy, net
+from virtio_mmr.config import loads
 from virtio_mmr.config.device import DeviceConfig
+from virtio_mmr_sim.model.endpoint import EndpointModel
 from virtio_mmr_sim.model.malformed import Malformed, why_malformed
 from virtio_mmr_sim.model.stimulus import Flow, Item, Stimulus
-from virtio_mmr_sim.model.tlp import parse
+from virtio_mmr_sim.model.tlp import build, parse
 
-DEVICES = [net, block, console, entropy]
+
+def several() -> DeviceConfig:
+    """Twenty virtual functions with other queues than the physical one."""
+    return loads('[device]\nkind = "net"\n[queues]\nsizes = [128, 256]\n[vf]\ncount = 20\nqueues = [64, 32, 16]\n')
+
+
+DEVICES = [net, block, console, entropy, several]
 
 
 def items(device: Callable[[], DeviceConfig], seed: int, count: int) -> list[tuple[Item, Malformed | None, int]]:
@@ -93,3 +101,42 @@ def test_interesting_state_is_reached() -> None:
     assert all(streams[name] > 20 for name in (
         "reset_request", "driver_update", "queue_update", "config_write", "notification")), streams
     assert badstates >= {0, 1, 0x100}
+
+
+def test_virtual_functions_come_and_go_and_work() -> None:
+    """Most of the time several exist; a few are hit often; each runs, is notified, and is reset on its own."""
+    streams: Counter[str] = Counter()
+    present: list[int] = []
+    accessed: Counter[int] = Counter()
+    causes: set[int] = set()
+    for seed in range(4):
+        model = EndpointModel(several())
+        stimulus = Stimulus(model, random.Random(seed))
+        for _ in range(2500):
+            model.receive(stimulus.next().dwords)
+            present.append(model.present)
+            accessed[stimulus.unit.number] += 1
+            for stream, fields in model.drain():
+                streams.update([stream] if fields["function"] else [])
+                causes |= {fields["cause"]} if stream == "reset_request" and fields["function"] else set()
+            for unit in model.units:
+                unit.function.reset_done(unit.function.fence.epoch)
+    assert sum(number >= 3 for number in present) > len(present) * 0.6, Counter(present)
+    assert set(accessed) == set(range(21))
+    assert sum(count for _, count in accessed.most_common(8)) > len(present) * 0.6, accessed
+    assert all(streams[name] > 20 for name in (
+        "reset_request", "driver_update", "queue_update", "config_write", "notification")), streams
+    assert causes == {0, 1, 2, 3}
+
+
+def test_registers_of_virtual_functions_are_read_where_they_are() -> None:
+    """Every read for a function that exists is answered by that function, and shows all of its legacy window."""
+    model = EndpointModel(several())
+    stimulus = Stimulus(model, random.Random(3))
+    while model.present < 3 or not model.apertures or not model.space.get("control.vf_bar2"):
+        model.receive(stimulus.next().dwords)
+    for unit in model.units[1:model.present + 1]:
+        for packet in [*stimulus.select_queue(unit, 2), *stimulus.read_registers(unit)]:
+            for completion in model.receive(build(packet)):
+                assert completion[1] >> 16 & 0xFF == unit.number
+        assert unit.function.driver.queue_select == 2

@@ -114,6 +114,8 @@ class Host:
         #: Bus and device that configuration requests name, and that the endpoint has captured.
         self.target = (1, 0)
         self.captured = 0
+        #: The endpoint has virtual functions: device and function number are one number, and no device is captured.
+        self.routed_by_function = False
         #: Memory writes of the endpoint: its MSI-X messages.
         self.messages: deque[MemoryRequest] = deque()
         #: INTA is raised, by the messages of the endpoint.
@@ -193,10 +195,10 @@ class Host:
 
     # Requests with completions.
 
-    async def request(self, request: Tlp, *, keep_tag: bool = False) -> Answer:
+    async def request(self, request: Tlp, *, keep_tag: bool = False, virtual: int = 0) -> Answer:
         """Send a request, wait for all its completions, and check them.
 
-        A fresh tag is drawn unless *keep_tag*.
+        A fresh tag is drawn unless *keep_tag*. If it succeeds, the virtual function of this number has to answer.
 
         Raises
         ------
@@ -211,8 +213,10 @@ class Host:
         completions: list[Completion] = []
         self._waiting[request.tag] = event, completions
         if isinstance(request, ConfigRequest) and request.write and not request.poisoned:
-            if not request.type1 and not request.function:
-                # Completions are in order, so from this one on the endpoint answers under this number.
+            # Completions are in order, so from this one on the endpoint answers under this number.
+            if self.routed_by_function:
+                self.captured = bdf(request.bus, 0)
+            elif not request.type1 and not request.function:
                 self.captured = bdf(request.bus, request.device)
         captured = self.captured
         self.put(codec.build(request))
@@ -223,7 +227,8 @@ class Host:
         if not keep_tag:
             self._tags.append(request.tag)
         found = [replace(completion, payload=(0,) * len(completion.payload)) for completion in completions]
-        expected = expected_completions(request, captured, completions[-1].status)
+        answers = virtual if completions[-1].status == SUCCESSFUL else 0
+        expected = expected_completions(request, captured | answers, completions[-1].status)
         assert found == expected, f"completions of {request}:\n  found    {found}\n  expected {expected}"
         return Answer(
             completions[-1].status,
@@ -255,21 +260,23 @@ class Host:
     ) -> Answer:
         """One configuration request to the target, whatever its answer."""
         bus, device = self.target
+        virtual = function if self.routed_by_function else 0
         return await self.request(
             ConfigRequest(
                 bus=bus,
-                device=device,
-                function=function,
+                device=device | function >> 3,
+                function=function & 7,
                 offset=offset & ~3,
                 write=write,
                 data=data,
                 first_be=enables,
                 type1=type1,
                 poisoned=poisoned,
-            )
+            ),
+            virtual=virtual,
         )
 
-    async def config_read(self, offset: int, size: int = 4) -> int:
+    async def config_read(self, offset: int, size: int = 4, *, function: int = 0) -> int:
         """Read 1, 2 or 4 bytes of configuration space.
 
         Raises
@@ -278,12 +285,12 @@ class Host:
             If the endpoint says so.
         """
         lane = offset & 3
-        answer = await self.config_request(offset, enables=(1 << size) - 1 << lane)
+        answer = await self.config_request(offset, enables=(1 << size) - 1 << lane, function=function)
         if answer.status != SUCCESSFUL:
             raise Unsupported(f"configuration read at {offset:#x}")
         return answer.data >> 8 * lane & (1 << 8 * size) - 1
 
-    async def config_write(self, offset: int, value: int, size: int = 4) -> None:
+    async def config_write(self, offset: int, value: int, size: int = 4, *, function: int = 0) -> None:
         """Write 1, 2 or 4 bytes of configuration space.
 
         Raises
@@ -293,22 +300,22 @@ class Host:
         """
         lane = offset & 3
         answer = await self.config_request(
-            offset, write=True, data=value << 8 * lane, enables=(1 << size) - 1 << lane
+            offset, write=True, data=value << 8 * lane, enables=(1 << size) - 1 << lane, function=function
         )
         if answer.status != SUCCESSFUL:
             raise Unsupported(f"configuration write at {offset:#x}")
 
     # Memory and I/O.
 
-    async def read(self, address: int, size: int) -> bytes:
-        """Read *size* bytes with one request, which must not cross 4 KiB.
+    async def read(self, address: int, size: int, *, virtual: int = 0) -> bytes:
+        """Read *size* bytes with one request, which must not cross 4 KiB, of the virtual function of this number.
 
         Raises
         ------
         Unsupported
             If the endpoint says so.
         """
-        answer = await self.request(codec.memory_read(address, size))
+        answer = await self.request(codec.memory_read(address, size), virtual=virtual)
         if answer.status != SUCCESSFUL:
             raise Unsupported(f"memory read at {address:#x}")
         lane = address & 3

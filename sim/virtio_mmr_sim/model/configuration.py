@@ -4,6 +4,7 @@ What is writable comes from `virtio_mmr.layout.place`; what hardware watches is 
 ``view_of`` of the registers and fields (``control.…``, ``event.…``, ``live.…``).
 """
 
+import copy
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,6 +73,12 @@ class ConfigurationSpaceModel:
         #: Where the data of the access window are, if there is one.
         self.window_data = next(
             (register.offset for register in self.layout.registers if register.name == "modern_access_data"), None)
+
+    def another(self) -> "ConfigurationSpaceModel":
+        """The same of another function, after reset."""
+        found = copy.copy(self)
+        found.reset()
+        return found
 
     def reset(self) -> None:
         """Every register returns to its value after reset."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from virtio_mmr.config.device import BarKind, DeviceConfig
-from virtio_mmr.layout import ConfigurationSpace, place
+from virtio_mmr.layout import place
 from virtio_mmr.spec.sriov import MOST_WITHOUT_ARI, page_bytes
 from virtio_mmr.spec.tlp import (
     ASSERT_INTA,
@@ -25,6 +25,7 @@ from virtio_mmr.spec.tlp import (
     CompletionStatus,
 )
 
+from . import dma
 from .configuration import D0, LANES, ConfigurationSpaceModel
 from .events import STREAMS, Event, ResetCause
 from .function import FunctionModel
@@ -83,10 +84,10 @@ class Shown(NamedTuple):
 class Unit:
     """A function with its configuration space and windows."""
 
-    def __init__(self, device: DeviceConfig, number: int, layout: ConfigurationSpace):
+    def __init__(self, device: DeviceConfig, number: int, space: ConfigurationSpaceModel):
         self.number = number
         self.config = replace(device.of(number), config_image=device.image_of(number))
-        self.space = ConfigurationSpaceModel(self.config, layout)
+        self.space = space
         self.function = FunctionModel(self.config, number, number << device.queue_bits)
         self.windows = windows(self.function)
         #: What each BAR shows, by its index.
@@ -133,8 +134,10 @@ class EndpointModel:
 
     def __init__(self, config: DeviceConfig):
         self.config = config
-        layouts = [place(config), *([] if config.vf is None else [place(config.vf.function)] * config.vf.count)]
-        self.units = tuple(Unit(config, number, layout) for number, layout in enumerate(layouts))
+        spaces = [ConfigurationSpaceModel(kind, place(kind)) for kind in (
+            config, *([] if config.vf is None else [config.vf.function]))]
+        self.units = tuple(
+            Unit(config, number, spaces[min(number, 1)].another()) for number in range(config.functions))
         self.physical = self.units[0]
         self.space = self.physical.space
         self.function = self.physical.function
@@ -220,6 +223,18 @@ class EndpointModel:
         number = request.device << 3 | request.function
         return self.units[number] if number <= self.present else None
 
+    def concerned(self, dwords: Sequence[int]) -> Unit:
+        """The function whose state a packet may read or change; the physical one, if nobody else is meant."""
+        if why_malformed(dwords, self.max_payload, self.config.datapath.check_byte_enables):
+            return self.physical
+        match parse(dwords):
+            case MemoryRequest(address=address):
+                found = self._decode(address, io=False)
+                return self.physical if found is None else found.unit
+            case ConfigRequest() as request:
+                return self._target(request) or self.physical
+        return self.physical
+
     # Errors
 
     def _report(self, unit: Unit, severity: str, *events: str) -> None:
@@ -230,6 +245,17 @@ class EndpointModel:
 
     def _count(self, counter: str) -> None:
         setattr(self.counters, counter, (getattr(self.counters, counter) + 1) & COUNTER_MASK)
+
+    def count_inbound(self, *, malformed: int, poisoned: int, unexpected: int) -> None:
+        """Completions of DMA that were so many times wrong; who made them knows."""
+        for counter, number, severity, events in (
+            ("malformed", malformed, "fatal", ("fatal_detected",)),
+            ("poisoned", poisoned, "nonfatal", ("detected_parity_error", "nonfatal_detected")),
+            ("unexpected", unexpected, "correctable", ("correctable_detected",)),
+        ):
+            for _ in range(number):
+                self._count(counter)
+                self._report(self.physical, severity, *events)
 
     def _unsupported_posted(self) -> list[list[int]]:
         self._count("unsupported")
@@ -306,12 +332,11 @@ class EndpointModel:
         return self._unsupported_posted()
 
     def _memory(self, request: MemoryRequest) -> list[list[int]]:
-        if request.write and request.poisoned:
-            claimed = self._decode(request.address, io=False)
-            return self._poisoned_posted(self.physical if claimed is None else claimed.unit)
         refused = request.locked or (
             self.config.datapath.strict_64bit and request.wide and request.address >> 32 == 0)
         bar = None if refused else self._decode(request.address, io=False)
+        if request.write and request.poisoned:
+            return self._poisoned_posted(self.physical if bar is None else bar.unit)
         if request.write:
             if bar is None:
                 return self._unsupported_posted()
@@ -466,6 +491,24 @@ class EndpointModel:
         """The back end has let go of a queue."""
         if function < len(self.units):
             self.units[function].function.queue_quiet(queue)
+
+    def dma_read(self, function: int, epoch: int, address: int, size: int) -> list[MemoryRequest] | None:
+        """The packets of a read, with tag 0 for whatever tag the device gives them; None: it is blocked."""
+        if not self._may_request(function, epoch):
+            return None
+        assert self.config.requester is not None
+        largest = min(128 << self.space.get("control.max_read_request_size"), 4096, self.config.requester.largest_read)
+        return dma.reads(address, size, largest, self.requester_id(self.units[function]))
+
+    def dma_write(self, function: int, epoch: int, address: int, data: bytes) -> list[MemoryRequest] | None:
+        """The packets of a write; None: it is blocked."""
+        if not self._may_request(function, epoch):
+            return None
+        return dma.writes(address, data, self.max_payload, self.requester_id(self.units[function]))
+
+    def _may_request(self, function: int, epoch: int) -> bool:
+        return self.config.requester is not None and function < len(self.units) \
+            and self.units[function].function.may_request(epoch)
 
     def drain(self, accept: Collection[str] = STREAMS, limit: int | None = None) -> list[Event]:
         """What the back end hears if it accepts the streams *accept*: at most *limit* events.

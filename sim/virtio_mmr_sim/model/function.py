@@ -486,6 +486,12 @@ class FunctionModel:
             return not self.modern
         return not self._waits(queue)
 
+    def may_request(self, epoch: int) -> bool:
+        """The function may reach host memory for the back end, which believes itself in *epoch*."""
+        started = any(queue.by_page for queue in self.queues) or self.driver.status & Status.DRIVER_OK
+        return bool(self.control.bus_master and self.control.d0 and self.hypervisor.gate and started
+                    and not self.hypervisor.badstate and self._heeds(epoch))
+
     def queue_quiet(self, index: int) -> None:
         """The back end has let go of a queue that is being reset."""
         queue = self._queue(index)

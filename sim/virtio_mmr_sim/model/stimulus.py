@@ -1,7 +1,8 @@
 """Random packets for a device: everything that a host might send, wisely or not.
 
 The generator looks at the golden model for where the BARs stand and what is enabled, so most packets
-hit something. The same seed and the same model give the same packets.
+hit something. The same seed and the same model give the same packets. Each packet is meant for one
+function: the physical one, one of a few favourites, so that accesses to one function meet, or any other.
 
 How an item may be sent beside others is its `Flow`. The model finishes each packet before the next; a
 device may let posted requests pass non-posted ones. Who compares the two therefore waits for all
@@ -14,14 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from virtio_mmr.config.device import Bar, BarKind, Region, Space
+from virtio_mmr.config.device import Bar, BarKind, DeviceConfig, Region, Space
 from virtio_mmr.spec import control, legacy, modern, msix
 from virtio_mmr.spec.configuration import BAR0, COMMAND, SPACE_SIZE
 from virtio_mmr.spec.features import TransportFeature
 from virtio_mmr.spec.register import Access, Register
+from virtio_mmr.spec.sriov import MOST_VIRTUAL_FUNCTIONS, SUPPORTED_PAGE_SIZES, page_bytes
 from virtio_mmr.spec.tlp import MESSAGES_ACCEPTED, TlpType
 
-from .endpoint import EndpointModel
+from .endpoint import EndpointModel, Unit
 from .malformed import FROM_THE_START, KNOWN, PAGE, UP_TO_THE_END, Malformed
 from .tlp import (
     DATA,
@@ -65,6 +67,18 @@ class Item:
 #: Status bytes as drivers write them, good ones more often.
 STATUSES = (0, 1, 3, 3, 7, 7, 7, 7, 0x0B, 0x0F, 0x47, 0x40, 0x80, 0x87, 0xFF)
 
+#: Bytes of the reads that read all registers, at most.
+PIECE = 128
+
+#: Virtual functions that are accessed more often than others.
+FAVOURITES = 3
+
+#: SR-IOV Control: VF Enable, VF MSE and ARI Capable Hierarchy.
+_RUN, _RUN_WITH_ARI = 0x09, 0x19
+
+#: Values of that register, those that let functions run more often.
+_SRIOV_CONTROLS = (_RUN_WITH_ARI,) * 6 + (_RUN, 0x11, 0x08, 0x18, 0x00, 0x10)
+
 #: Dwords of a read that crosses many completion boundaries, and of short ones.
 READ_LENGTHS = (2, 2, 2, 3, 4, 8, 31, 32, 33, 64, 65, 256, 1024)
 
@@ -90,21 +104,24 @@ class Stimulus:
     def __init__(self, model: EndpointModel, rng: random.Random):
         self.model = model
         self.rng = rng
-        self.config = model.config
-        self._registers = [
-            register for register in model.space.layout.registers if self._is_writable(register)]
+        #: The function that the packet is meant for.
+        self.unit = model.physical
+        self._favourites = [rng.randrange(MOST_VIRTUAL_FUNCTIONS) for _ in range(FAVOURITES)]
+        several = model.config.vf is not None
         self._kinds: tuple[tuple[float, str, Callable[[], Tlp]], ...] = (
             (30, "access", self.access),
-            (16, "bring-up", self.bring_up),
+            (32 if several else 16, "bring-up", self.bring_up),
             (6, "burst", self.burst),
             (8, "config read", self.config_read),
             (5, "config write", self.config_write),
             (1.5, "msix enable", self.msix_enable),
-            (6 if self.config.modern else 0, "window", self.window),
+            (6 if model.config.modern else 0, "window", self.window),
             (0.7, "bar move", self.bar_move),
+            (0.7 if several else 0, "virtual bar move", self.virtual_bar_move),
+            (1.2 if several else 0, "virtual functions", self.virtual_functions),
             (0.7, "command", self.command),
             (0.3, "power", self.power_state),
-            (0.1, "function level reset", self.function_level_reset),
+            (0.3 if several else 0.1, "function level reset", self.function_level_reset),
             (2, "outside", self.outside),
             (1, "other function", self.other_function),
             (1, "atomic", self.atomic),
@@ -114,20 +131,43 @@ class Stimulus:
             (2, "poisoned", self.poisoned),
         )
         self._weights = [weight for weight, _, _ in self._kinds]
-        #: Writes that a driver or hypervisor is about to make, the last one first.
-        self._intended: list[tuple[Space, int, int, int]] = []
+        #: Writes that a driver or hypervisor is about to make, by function, the last one first.
+        self._intended: dict[int, list[tuple[Space, int, int, int]]] = {}
         #: Accesses to the window in configuration space, the last one first: place in its capability, and a value.
         self._aimed: list[tuple[int, int | None]] = []
 
-    @staticmethod
-    def _is_writable(register: Register) -> bool:
-        return register.access is not Access.RO or any(part.access is not Access.RO for part in register.fields)
+    @property
+    def config(self) -> DeviceConfig:
+        """What the function is that the packet is meant for."""
+        return self.unit.config
+
+    # Which function
+
+    def choose_unit(self) -> Unit:
+        """A function: often the one of the last time, or a favourite, now and then one that does not exist."""
+        model = self.model
+        if model.config.vf is None:
+            return self.unit
+        choice = self.rng.random()
+        if not model.present:
+            self.unit = self.rng.choice(model.units) if choice < 0.1 else model.physical
+        elif choice < 0.1:
+            self.unit = model.physical
+        elif choice < 0.4:
+            self.unit = model.units[1 + self.rng.choice(self._favourites) % model.present]
+        elif choice < 0.5:
+            self.unit = model.units[self.rng.randrange(1 + model.present)]
+        elif choice < 0.52:
+            self.unit = self.rng.choice(model.units)
+        return self.unit
 
     # One packet
 
     def next(self) -> Item:
         """A packet of any kind."""
-        if not self.model.bars and self.chance(0.7):
+        self.choose_unit()
+        asleep = not self.model.bars or (self.model.config.vf is not None and not self.model.present)
+        if asleep and self.chance(0.7):
             return self._item("revive", self.revive())
         if self.chance(0.05):
             return self.malformed()
@@ -158,15 +198,24 @@ class Stimulus:
     # Accesses to BARs
 
     def base(self, bar: Bar) -> int:
-        """Where a BAR stands now, enabled or not."""
-        return self.model.space.base_address(bar.index, bar.kind is BarKind.MEMORY64)
+        """Where a BAR of the function stands now, enabled or not."""
+        space, wide = self.model.space, bar.kind is BarKind.MEMORY64
+        if self.unit is self.model.physical:
+            return space.base_address(bar.index, wide)
+        page = page_bytes(space.get("control.system_page_size"))
+        return space.base_address(bar.index, wide, "vf_") + (self.unit.number - 1) * max(bar.decoded_size, page)
 
     def place(self) -> tuple[Bar, Region, int]:
         """A BAR, a region of it, and a byte offset in the region that is worth an access."""
         bar = self.rng.choice(self.config.bars)
         weights = [{Space.LEGACY: 6, Space.COMMON: 6, Space.CONTROL: 3}.get(region.space, 1) for region in bar.regions]
         [region] = self.rng.choices(bar.regions, weights)
-        used = {
+        end = region.size if self.chance(0.04) else min(self._used(region) + 8, region.size)
+        return bar, region, self.rng.randrange(end)
+
+    def _used(self, region: Region) -> int:
+        """Bytes from the start of a region that have registers."""
+        return {
             Space.LEGACY: legacy.HEADER.size + self.config.kind.config_size,
             Space.CONTROL: control.TABLE.size,
             Space.ISR: 4,
@@ -175,8 +224,6 @@ class Stimulus:
             Space.COMMON: modern.COMMON.size,
             Space.NOTIFY: len(self.config.queues) * (region.stride or modern.NOTIFY_SIZE),
         }[region.space]
-        end = region.size if self.chance(0.04) else min(used + 8, region.size)
-        return bar, region, self.rng.randrange(end)
 
     def access(self) -> Tlp:
         """A read or write of up to 8 bytes, aligned or not, or of a dword with any byte enables."""
@@ -235,16 +282,26 @@ class Stimulus:
 
     def bring_up(self) -> Tlp:
         """The next write of one of the courses that drivers and hypervisors take; other packets come between."""
-        if not self._intended:
-            self._intended = list(reversed(self.rng.choice((
-                self._queue_life, self._queue_life, self._driver_life, self._recovery, self._policy,
-                self._vectors_life, self._vectors_life, self._vectors_life,
-                *((self._modern_life, self._modern_queue, self._modern_queue) if self.config.modern else ())))()))
-        space, offset, size, value = self._intended.pop()
+        course = self._intended.setdefault(self.unit.number, [])
+        control, enable = self.unit.function.control, self._view("control.msix_enable")
+        if not course and not control.bus_master and self.chance(0.6):
+            return self._config(COMMAND, 0x407, 3)
+        if not course and not control.msix_enabled and enable is not None and self.chance(0.4):
+            return self._config(enable[0], 1 << enable[1], 0xC)
+        if not course:
+            course += reversed(self.rng.choice((
+                self._queue_life, self._queue_life, self._driver_life, self._recovery, self._policy, self._whole_life,
+                *((self._vectors_life,) * 3 if self.config.msix_vectors else ()),
+                *((self._modern_life, self._modern_queue, self._modern_queue) if self.config.modern else ())))())
+        space, offset, size, value = course.pop()
         shown = [(bar, region) for bar in self.config.bars for region in bar.regions if region.space is space]
         if not shown:
             return self.access()
         bar, region = self.rng.choice(shown)
+        return self._register_write(bar, region, offset, size, value)
+
+    def _register_write(self, bar: Bar, region: Region, offset: int, size: int, value: int) -> Tlp:
+        """A register of up to 4 bytes, as a driver writes it."""
         address, _, first, _ = extent(self.base(bar) + region.offset + offset, size)
         data = value << 8 * (offset % 4)
         if bar.kind is BarKind.IO:
@@ -310,6 +367,13 @@ class Stimulus:
         return [(Space.LEGACY, 0x12, 1, 0), (Space.CONTROL, 0x14, 4, 0xFFFF_FFFF), (Space.CONTROL, 0x18, 4, 0),
                 (Space.CONTROL, 0x1C, 4, 0), (Space.CONTROL, 0x24, 4, 0x100)]
 
+    def _whole_life(self) -> list[tuple[Space, int, int, int]]:
+        """The hypervisor takes every hindrance away, then a driver comes and uses a queue."""
+        modern_life = self.config.modern and self.chance(0.5)
+        return [*self._recovery(), *(
+            (*self._modern_life(), *self._modern_queue()) if modern_life else
+            (*self._driver_life(), *self._queue_life()))]
+
     def _policy(self) -> list[tuple[Space, int, int, int]]:
         """The hypervisor makes a demand, or closes the gate for a while, or refuses."""
         bit = 1 << self.rng.randrange(32)
@@ -365,37 +429,55 @@ class Stimulus:
 
     # Configuration space
 
-    def _config(self, offset: int, data: int | None = None, first_be: int = 0xF) -> ConfigRequest:
+    def _config(self, offset: int, data: int | None = None, first_be: int = 0xF, unit: Unit | None = None
+                ) -> ConfigRequest:
+        """To *unit*, or else to the function that the packet is meant for."""
+        number = (unit or self.unit).number
+        device = self.rng.getrandbits(5) if self.model.config.vf is None else number >> 3
         return self._decorated(ConfigRequest(
-            write=data is not None, bus=self.rng.getrandbits(8), device=self.rng.getrandbits(5),
+            write=data is not None, bus=self.rng.getrandbits(8), device=device, function=number & 7,
             offset=offset, first_be=first_be, data=data or 0))
 
-    def _view(self, view: str) -> tuple[int, int] | None:
-        """Dword offset and lowest bit of a field that hardware watches."""
-        for register in self.model.space.layout.registers:
+    def _view(self, view: str, unit: Unit | None = None) -> tuple[int, int] | None:
+        """Dword offset and lowest bit of what hardware watches."""
+        for register in (unit or self.unit).space.layout.registers:
+            if register.view_of == view:
+                return register.offset & ~3, 8 * (register.offset % 4)
             for part in register.fields:
                 if part.view_of == view:
                     return register.offset & ~3, 8 * (register.offset % 4) + part.lsb
         return None
 
+    def _physical(self, view: str, value: int, first_be: int = 0xF) -> ConfigRequest:
+        """Write *value* to what hardware watches in the physical function, with zeros around it."""
+        place = self._view(view, self.model.physical)
+        assert place is not None
+        return self._config(place[0], value << place[1] & 0xFFFF_FFFF, first_be, self.model.physical)
+
+    def _stateful_register(self) -> int:
+        """Dword offset of a register that is not constant."""
+        return self.rng.choice([
+            register.offset & ~3 for register in self.unit.space.layout.registers if _is_writable(register)])
+
     def config_read(self) -> Tlp:
         """Any dword, registers with state more often."""
-        offset = self.rng.choice(self._registers).offset & ~3
+        offset = self._stateful_register()
         if self.chance(0.3):
             offset = 4 * self.rng.randrange(SPACE_SIZE // 4)
         return self._config(offset, first_be=self.rng.choice((0xF, 0xF, self.rng.randrange(16))))
 
     def config_write(self) -> Tlp:
         """Any register but those that switch the device off, which have their own kinds."""
-        register = self.rng.choice(self._registers)
-        offset = register.offset & ~3
+        offset = self._stateful_register()
         if self.chance(0.2):
             offset = 4 * self.rng.randrange(SPACE_SIZE // 4)
-        power, initiate = self._view("control.power_state"), self._view("control.initiate_reset")
+        initiate = self._view("control.initiate_reset")
         data = self.rng.getrandbits(32)
         if initiate is not None and offset == initiate[0]:
             data &= ~(1 << initiate[1])
-        if offset == COMMAND or BAR0 <= offset < BAR0 + 24 or (power is not None and offset == power[0]):
+        own_kinds = [self._view(f"control.{name}") for name in (
+            "power_state", "vf_enable", *(f"vf_bar{index}" for index in range(6)))]
+        if offset == COMMAND or BAR0 <= offset < BAR0 + 24 or offset in [place[0] for place in own_kinds if place]:
             return self._config(0x3C, data, 1)
         return self._config(offset, data, self.rng.choice((0xF, 0x3, 0xC, self.rng.randrange(16))))
 
@@ -407,7 +489,11 @@ class Stimulus:
         return self._config(place[0], self.rng.choice((0, 1, 2, 2, 2, 3)) << (place[1] - 1), 0xC)
 
     def window(self) -> Tlp:
-        """The next step of a course: settings of the access window, sensible or not, then accesses through it."""
+        """The next step of a course: settings of the access window, sensible or not, then accesses through it.
+
+        Only the physical function has one.
+        """
+        self.unit = self.model.physical
         data = self.model.space.window_data
         assert data is not None
         if not self._aimed:
@@ -426,11 +512,37 @@ class Stimulus:
 
     def bar_move(self) -> Tlp:
         """Give a BAR another address, sometimes that of another BAR, or ask for its size."""
-        bar = self.rng.choice(self.config.bars)
+        bar, physical = self.rng.choice(self.model.config.bars), self.model.physical
         if bar.kind is BarKind.MEMORY64 and self.chance(0.3):
-            return self._config(BAR0 + 4 * bar.index + 4, self.rng.choice((0, 0, 1, 0x12)))
+            return self._config(BAR0 + 4 * bar.index + 4, self.rng.choice((0, 0, 1, 0x12)), unit=physical)
         return self._config(BAR0 + 4 * bar.index, self.rng.choice((
-            0xF000_0000, 0xE000_0000, 0xD123_4000, 0xC000, 0xFFFF_FFFF, self.rng.getrandbits(32))))
+            0xF000_0000, 0xE000_0000, 0xD123_4000, 0xC000, 0xFFFF_FFFF, self.rng.getrandbits(32))), unit=physical)
+
+    def virtual_bar_move(self) -> Tlp:
+        """Give a BAR of the virtual functions another address, perhaps among other BARs, or ask for its size."""
+        assert self.model.config.vf is not None
+        bar = self.rng.choice(self.model.config.vf.function.bars)
+        if bar.kind is BarKind.MEMORY64 and self.chance(0.4):
+            return self._physical(f"control.vf_bar{bar.index + 1}", self.rng.choice((0, 0, 1, 0x12)))
+        place = self._view(f"control.vf_bar{bar.index}", self.model.physical)
+        assert place is not None
+        return self._config(place[0], self.rng.choice((
+            0x8000_0000, 0x4000_0000, 0xA123_4000, 0xEFFF_8000, 0xFFFF_FFFF, self.rng.getrandbits(32))),
+            unit=self.model.physical)
+
+    def virtual_functions(self) -> Tlp:
+        """Change how many virtual functions there are, or where; mostly that is not taken while they run."""
+        assert self.model.config.vf is not None
+        count, rng = self.model.config.vf.count, self.rng
+        match rng.randrange(5):
+            case 0:
+                return self._physical("control.vf_enable", rng.choice((*_SRIOV_CONTROLS, rng.getrandbits(16))))
+            case 1 | 2:
+                return self._physical("control.num_vfs", rng.choice((
+                    0, rng.randint(1, count), count, count, count + 1, rng.getrandbits(16))))
+            case _:
+                return self._physical("control.system_page_size", rng.choice((
+                    1, 1 << rng.randrange(11), 1 << rng.randrange(32), rng.getrandbits(11), rng.getrandbits(32))))
 
     def command(self) -> Tlp:
         """Change what the function decodes and may send."""
@@ -438,9 +550,7 @@ class Stimulus:
 
     def power_state(self) -> Tlp:
         """Change the power state, also to states that the function does not have."""
-        place = self._view("control.power_state")
-        assert place is not None
-        return self._config(place[0], self.rng.choice((0, 0, 0, 1, 2, 3)) << place[1], 1)
+        return self._physical("control.power_state", self.rng.choice((0, 0, 0, 1, 2, 3)), 1)
 
     def function_level_reset(self) -> Tlp:
         """Start a function level reset, with other bits set beside it."""
@@ -449,13 +559,59 @@ class Stimulus:
         return self._config(place[0], 1 << place[1] | self.rng.getrandbits(32), 0xF)
 
     def revive(self) -> Tlp:
-        """One of the writes that bring a function back whose BARs do not decode."""
-        power = self._view("control.power_state")
-        if not self.model.function.control.d0 and power is not None:
-            return self._config(power[0], 0)
+        """One of the writes that bring functions back whose BARs do not decode."""
+        if not self.model.function.control.d0:
+            return self._physical("control.power_state", 0)
+        if self.model.config.vf is not None and self.chance(0.5 if self.model.bars else 0.1):
+            return self._revive_virtual()
         if self.chance(0.5):
-            return self._config(COMMAND, 0x407, 3)
+            return self._config(COMMAND, 0x407, 3, self.model.physical)
         return self.bar_move()
+
+    def _revive_virtual(self) -> Tlp:
+        """The next step toward virtual functions that run, with a few detours."""
+        assert self.model.config.vf is not None
+        count, rng, get = self.model.config.vf.count, self.rng, self.model.space.get
+        if self.model.present:
+            if not get("control.vf_memory_enable"):
+                return self._physical("control.vf_enable", _RUN_WITH_ARI)
+            return self.virtual_bar_move()
+        if get("control.vf_enable"):
+            return self._physical("control.vf_enable", 0)
+        if not get("control.num_vfs") or self.chance(0.2):
+            return self._physical("control.num_vfs", rng.choice((*(count,) * 6, rng.randint(1, count), 1)))
+        if self.chance(0.2):
+            pages = [1 << bit for bit in range(11) if SUPPORTED_PAGE_SIZES >> bit & 1]
+            return self._physical("control.system_page_size", rng.choice((1, *pages)))
+        return self._physical("control.vf_enable", rng.choice((_RUN, *(_RUN_WITH_ARI,) * 4)))
+
+    # Everything that a function shows
+
+    def select_queue(self, unit: Unit, queue: int) -> list[Tlp]:
+        """Writes of the queue select of a function."""
+        self.unit = unit
+        places = {Space.LEGACY: 0x0E, Space.COMMON: 0x16}
+        return [self._register_write(bar, region, places[region.space], 2, queue)
+                for bar in self.config.bars for region in bar.regions if region.space in places]
+
+    def read_registers(self, unit: Unit) -> list[Tlp]:
+        """Reads of all registers of a function, in pieces that a completion boundary never cuts."""
+        self.unit = unit
+        found: list[Tlp] = []
+        for bar in self.config.bars:
+            for region in bar.regions:
+                address = self.base(bar) + region.offset
+                end = address + min((self._used(region) + 3) // 4 * 4, region.size)
+                while address < end:
+                    if bar.kind is BarKind.IO:
+                        found.append(self._decorated(IoRequest(address=address)))
+                        address += 4
+                        continue
+                    length = (min(end, address // PIECE * PIECE + PIECE) - address) // 4
+                    found.append(self._decorated(MemoryRequest(
+                        address=address, length=length, last_be=0xF if length > 1 else 0)))
+                    address += 4 * length
+        return found
 
     # What is refused or dropped
 
@@ -481,11 +637,15 @@ class Stimulus:
             wide=self.chance(0.3)))
 
     def other_function(self) -> Tlp:
-        """A configuration request for another function, or for the far side of a bridge."""
-        type1 = self.chance(0.5)
-        function = self.rng.randrange(8) if type1 else self.rng.randrange(1, 8)
-        return replace(self._config(4 * self.rng.randrange(64), self.rng.choice((None, 0, 0xFFFF_FFFF))),
-                       type1=type1, function=function)
+        """A configuration request for a function that does not exist, or for the far side of a bridge."""
+        type1, first = self.chance(0.5), self.model.present + 1
+        request = self._config(4 * self.rng.randrange(64), self.rng.choice((None, 0, 0xFFFF_FFFF)))
+        if type1 or first > MOST_VIRTUAL_FUNCTIONS:
+            return replace(request, type1=True, function=self.rng.randrange(8))
+        if self.model.config.vf is None:
+            return replace(request, function=self.rng.randrange(1, 8))
+        number = self.rng.choice((first, self.rng.randint(first, MOST_VIRTUAL_FUNCTIONS)))
+        return replace(request, device=number >> 3, function=number & 7)
 
     def atomic(self) -> Tlp:
         """An atomic operation."""
@@ -605,3 +765,7 @@ class Stimulus:
         payload = tuple(self.rng.getrandbits(32) for _ in range(length)) if write else ()
         return build(self._styled(MemoryRequest(
             write=write, address=address, length=length, first_be=first, last_be=last, payload=payload)))
+
+
+def _is_writable(register: Register) -> bool:
+    return register.access is not Access.RO or any(part.access is not Access.RO for part in register.fields)

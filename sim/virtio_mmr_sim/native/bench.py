@@ -29,7 +29,7 @@ WIDTHS = (64, 128)
 RUN = 1000
 
 #: A register that keeps what is written and wakes nobody.
-_REGISTER = legacy.HEADER["queue_select"]
+REGISTER = legacy.HEADER["queue_select"]
 _ENABLES = 0b1100
 _SHIFT = 16
 
@@ -85,16 +85,18 @@ def device(width: int) -> DeviceConfig:
     return config.loads(DEVICE.format(width=width))
 
 
-def _write(address: int, value: int) -> list[int]:
+def write(address: int, value: int) -> list[int]:
+    """A write of *value* to `REGISTER`, which stands at *address*."""
     return tlp.build(tlp.MemoryRequest(
         write=True, address=address & ~3, first_be=_ENABLES, payload=(value << _SHIFT,)))
 
 
-def _read(address: int, tag: int) -> list[int]:
+def read(address: int, tag: int) -> list[int]:
+    """A read of `REGISTER`, which stands at *address*."""
     return tlp.build(tlp.MemoryRequest(address=address & ~3, first_be=_ENABLES, tag=tag & 0x3FF))
 
 
-def _span(model: NativeModel, tlps: Sequence[Sequence[int]], expected: Sequence[int]) -> tuple[int, int]:
+def span(model: NativeModel, tlps: Sequence[Sequence[int]], expected: Sequence[int]) -> tuple[int, int]:
     """Send TLPs back to back: latency of the first completion, clocks from first offer to last completion."""
     model.log_sent()
     received = model.send_batch(tlps)
@@ -109,17 +111,17 @@ def _span(model: NativeModel, tlps: Sequence[Sequence[int]], expected: Sequence[
 
 def _rates(model: NativeModel, address: int) -> Iterator[float]:
     """Read, write, alternating."""
-    address += _REGISTER.offset
-    _span(model, [_write(address, 0x1234), _read(address, 0)], [0x1234])
-    _, alone = _span(model, [_read(address, 0)], [0x1234])
-    _, span = _span(model, [_read(address, i) for i in range(RUN)], [0x1234] * RUN)
-    yield (span - alone) / (RUN - 1)
-    writes = [_write(address, i) for i in range(RUN)]
-    _, span = _span(model, [*writes, _read(address, 0)], [RUN - 1])
-    yield (span - alone) / RUN
-    pairs = [part for i in range(RUN // 2) for part in (_write(address, i), _read(address, i))]
-    _, span = _span(model, pairs, range(RUN // 2))
-    yield (span - alone) / (RUN - 1)
+    address += REGISTER.offset
+    span(model, [write(address, 0x1234), read(address, 0)], [0x1234])
+    _, alone = span(model, [read(address, 0)], [0x1234])
+    _, took = span(model, [read(address, i) for i in range(RUN)], [0x1234] * RUN)
+    yield (took - alone) / (RUN - 1)
+    writes = [write(address, i) for i in range(RUN)]
+    _, took = span(model, [*writes, read(address, 0)], [RUN - 1])
+    yield (took - alone) / RUN
+    pairs = [part for i in range(RUN // 2) for part in (write(address, i), read(address, i))]
+    _, took = span(model, pairs, range(RUN // 2))
+    yield (took - alone) / (RUN - 1)
 
 
 def measure_clocks(model: NativeModel, described: DeviceConfig) -> Clocks:
@@ -132,7 +134,7 @@ def measure_clocks(model: NativeModel, described: DeviceConfig) -> Clocks:
     """
     model.reset()
     low = bring_up(model, described, BELOW_4G)[Space.LEGACY]
-    latency, _ = _span(model, [_read(low + _REGISTER.offset, 0)], [0])
+    latency, _ = span(model, [read(low + REGISTER.offset, 0)], [0])
     narrow = tuple(_rates(model, low))
     high = bring_up(model, described, ABOVE_4G)[Space.LEGACY]
     return Clocks(described.datapath.width, latency, *narrow, *_rates(model, high))
@@ -147,13 +149,13 @@ def measure_speed(model: NativeModel, described: DeviceConfig, seconds: float = 
         If a value read is wrong.
     """
     model.reset()
-    address = (bring_up(model, described)[Space.LEGACY] + _REGISTER.offset) & ~3
-    read, write = model.read32, model.write32
+    address = (bring_up(model, described)[Space.LEGACY] + REGISTER.offset) & ~3
+    read32, write32 = model.read32, model.write32
 
     def one_call_each() -> None:
         for value in range(RUN // 2):
-            write(address, value << _SHIFT, _ENABLES)
-            if read(address, _ENABLES) >> _SHIFT != value:
+            write32(address, value << _SHIFT, _ENABLES)
+            if read32(address, _ENABLES) >> _SHIFT != value:
                 raise BenchError(f"a register that was written with {value:#x} reads otherwise")
 
     batch = (Request * RUN)(*[

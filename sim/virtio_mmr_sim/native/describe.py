@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from virtio_mmr.config.device import BarKind, Space
-from virtio_mmr.spec import control, legacy
+from virtio_mmr.config.device import Bar, BarKind, Space
+from virtio_mmr.spec import control, legacy, modern
 from virtio_mmr.spec.register import RegisterTable
 
 from virtio_mmr_sim.model import tlp
 from virtio_mmr_sim.model.endpoint import EndpointModel
 from virtio_mmr_sim.model.malformed import why_malformed
 
-_TABLES: dict[Space, RegisterTable] = {Space.LEGACY: legacy.HEADER, Space.CONTROL: control.TABLE}
+_TABLES: dict[Space, RegisterTable] = {
+    Space.LEGACY: legacy.HEADER, Space.CONTROL: control.TABLE, Space.COMMON: modern.COMMON}
 
 
 def describe(dwords: Sequence[int], golden: EndpointModel | None = None) -> str:
@@ -60,14 +61,27 @@ def _place(address: int, golden: EndpointModel | None) -> str:
         return f"{address:#x}"
     for bar in golden.config.bars:
         base = golden.space.base_address(bar.index, bar.kind is BarKind.MEMORY64)
-        for region in bar.regions:
-            offset = address - base - region.offset
-            if 0 <= offset < region.size:
-                table = _TABLES.get(region.space)
-                names = [
-                    register.name for register in (table.registers if table else ())
-                    if register.offset < offset + 4 and offset < register.end
-                ]
-                name = f" {'/'.join(names)}" if names else ""
-                return f"{region.space.value}+{offset:#x}{name}"
+        if found := _register(bar, address - base):
+            return found
+    for aperture in golden.apertures:
+        number, offset = divmod(address - aperture.base, aperture.size)
+        if 0 <= number < golden.present:
+            unit = golden.units[number + 1]
+            bar = next(bar for bar in unit.config.bars if bar.index == aperture.bar)
+            return f"function {unit.number}, {_register(bar, offset) or hex(offset)}"
     return f"{address:#x}"
+
+
+def _register(bar: Bar, offset: int) -> str:
+    """What stands *offset* bytes from the start of a BAR; nothing outside its regions."""
+    for region in bar.regions:
+        at = offset - region.offset
+        if 0 <= at < region.size:
+            table = _TABLES.get(region.space)
+            names = [
+                register.name for register in (table.registers if table else ())
+                if register.offset < at + 4 and at < register.end
+            ]
+            name = f" {'/'.join(names)}" if names else ""
+            return f"{region.space.value}+{at:#x}{name}"
+    return ""

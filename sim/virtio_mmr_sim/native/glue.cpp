@@ -13,10 +13,14 @@
 //
 // Everything here is single-threaded; use one model from one thread at a time.
 
+#include <cinttypes>
+#include <cstdarg>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "ports.h"
@@ -94,6 +98,8 @@ bool is_non_posted(uint32_t dw0) {
 uint32_t low_zeros(uint32_t enables) { return enables ? __builtin_ctz(enables) : 0; }
 uint32_t high_zeros(uint32_t enables) { return enables ? __builtin_clz(enables) - 28 : 3; }
 
+#include "dma.hpp"
+
 struct Request {  // known to model.py
     uint64_t address;
     uint32_t data;
@@ -145,6 +151,8 @@ struct Model {
     uint64_t lost = 0;
     bool inputs_pending = false;
 
+    dma::Traffic traffic;
+
     uint64_t pulses[PULSES + 1];
     uint64_t violations[VIOLATIONS];
     std::vector<uint64_t> violation_log;  // kind, clock
@@ -179,6 +187,7 @@ struct Model {
         incoming.clear();
         sent.clear();
         sent_number = 0;
+        traffic.on = false;
         for (Queue& queue : queues) {
             queue.words.clear();
             queue.offered = false;
@@ -331,7 +340,10 @@ struct Model {
         if (!last) return;
         uint32_t length = uint32_t(incoming.size());
         if (!length || length != expected_length(incoming[0])) violate(LENGTH);
-        received.push({0, length, 0, tx_first, now}, incoming.data());
+        if (traffic.on && !is_completion(incoming[0]))
+            traffic.packet(incoming.data(), length);
+        else
+            received.push({0, length, 0, tx_first, now}, incoming.data());
         incoming.clear();
     }
 
@@ -364,6 +376,11 @@ struct Model {
         each_input(top, [&](unsigned stream, auto& valid, auto& ready, auto&&) {
             if (!valid || !ready) return;
             Queue& queue = queues[stream];
+            if (traffic.on) {
+                uint32_t words[LARGEST_ITEM];
+                for (unsigned i = 0; i < stream_words[stream]; ++i) words[i] = queue.words[2 + i];
+                traffic.took(stream, words);
+            }
             queue.words.erase(queue.words.begin(), queue.words.begin() + 2 + stream_words[stream]);
             queue.offered = false;
         });
@@ -375,6 +392,11 @@ struct Model {
             if (!valid || !accept[stream]) return;
             active = true;
             if (!ready) return;
+            if (traffic.on && traffic.hears(stream)) {
+                uint32_t words[LARGEST_ITEM];
+                fetch(words);
+                return traffic.heard(stream, words);
+            }
             Queue& queue = queues[stream];
             size_t size = 2 + stream_words[stream];
             if (queue.words.size() / size >= KEPT_ITEMS) {
@@ -415,6 +437,23 @@ struct Model {
         rise();
         ++now;
         return active;
+    }
+
+    void put_item(uint32_t stream, const uint32_t* words, uint64_t not_before) {
+        std::deque<uint32_t>& queue = queues[stream].words;
+        queue.push_back(uint32_t(not_before));
+        queue.push_back(uint32_t(not_before >> 32));
+        queue.insert(queue.end(), words, words + stream_words[stream]);
+        inputs_pending = true;
+    }
+
+    // A clock with DMA at random.
+    void step_with_traffic() {
+        traffic.clock(now);
+        if (traffic.wants()) traffic.begin([&](uint32_t stream, const uint32_t* words) { put_item(stream, words, now); });
+        if (posted.size() < 4)
+            traffic.complete([&](const std::vector<uint32_t>& words) { send(words.data(), uint32_t(words.size())); });
+        step();
     }
 
     int64_t run(uint32_t quiet, uint64_t limit) {
@@ -632,12 +671,7 @@ int32_t vm_stream_take(Model* model, uint32_t stream, uint32_t* words, uint64_t*
 
 // Queues one item of an input stream, to be offered `delay` clocks from now at the earliest.
 void vm_stream_put(Model* model, uint32_t stream, const uint32_t* words, uint64_t delay) {
-    std::deque<uint32_t>& queue = model->queues[stream].words;
-    uint64_t not_before = model->now + delay;
-    queue.push_back(uint32_t(not_before));
-    queue.push_back(uint32_t(not_before >> 32));
-    queue.insert(queue.end(), words, words + stream_words[stream]);
-    model->inputs_pending = true;
+    model->put_item(stream, words, model->now + delay);
 }
 
 // One bit for every stream (of the first 64) whose queue is not empty.
@@ -664,6 +698,29 @@ uint32_t vm_violation_log(const Model* model, uint64_t* rows, uint32_t capacity)
     if (count) memcpy(rows, model->violation_log.data(), count * 2 * sizeof(uint64_t));
     return count;
 }
+
+// Random DMA; see dma.hpp. It goes on until the next reset, in the clocks that vm_dma_run lets pass.
+void vm_dma_start(Model* model, const dma::Settings* settings, uint64_t seed) { model->traffic.start(*settings, seed); }
+dma::Live* vm_dma_live(Model* model) { return &model->traffic.live; }
+const dma::Counts* vm_dma_counts(Model* model) { return &model->traffic.counts; }
+uint64_t vm_dma_open(Model* model) { return model->traffic.open(); }
+// Runs until so many requests have ended or clocks have passed, or, `expected` being no 0, until so many TLPs can be
+// taken; the requests that have ended, or -1 for a failure.
+int64_t vm_dma_run(Model* model, uint64_t requests, uint64_t clocks, uint32_t expected) {
+    dma::Traffic& traffic = model->traffic;
+    uint64_t ended = traffic.ended, end = model->now + clocks;
+    while (traffic.ended - ended < requests && model->now < end && traffic.failure.empty()) {
+        if (expected && model->received.size() >= expected) break;
+        model->step_with_traffic();
+    }
+    return traffic.failure.empty() ? int64_t(traffic.ended - ended) : -1;
+}
+// Whether everything that was begun has ended as it should.
+int32_t vm_dma_finish(Model* model) {
+    model->traffic.finish();
+    return model->traffic.failure.empty();
+}
+const char* vm_dma_failure(Model* model) { return model->traffic.failure.c_str(); }
 
 // Writes waves to a file from now on; 0 if the library was built without.
 int32_t vm_trace(Model* model, const char* path) {

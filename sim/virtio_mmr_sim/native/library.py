@@ -58,6 +58,13 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
     "vm_pulses": (c_uint64, (c_void_p, c_uint32)),
     "vm_violations": (c_uint64, (c_void_p, c_uint32)),
     "vm_violation_log": (c_uint32, (c_void_p, Clocks, c_uint32)),
+    "vm_dma_start": (None, (c_void_p, c_void_p, c_uint64)),
+    "vm_dma_live": (c_void_p, (c_void_p,)),
+    "vm_dma_counts": (c_void_p, (c_void_p,)),
+    "vm_dma_open": (c_uint64, (c_void_p,)),
+    "vm_dma_run": (c_int64, (c_void_p, c_uint64, c_uint64, c_uint32)),
+    "vm_dma_finish": (c_int32, (c_void_p,)),
+    "vm_dma_failure": (c_char_p, (c_void_p,)),
     "vm_trace": (c_int32, (c_void_p, c_char_p)),
 }
 

@@ -218,6 +218,11 @@ class NativeModel:
         if waves is not None:
             self._library.trace(self._handle, str(waves).encode())
 
+    @property
+    def library(self) -> tuple[Library, ctypes.c_void_p]:
+        """The C interface, and the handle of this design in it."""
+        return self._library, self._handle
+
     def __enter__(self) -> Self:
         return self
 
