@@ -142,7 +142,7 @@ def test_sweep():
 
 @proof("a function with something to tell comes up within 4 clocks and one turn of each other, once for each turn that "
        "it gets, with the queue that it was about; the queue never overflows",
-       block="Turns", mode=Mode.BOUNDED, depth=12, cover=15)
+       block="Turns", mode=Mode.BOUNDED, depth=14, cover=15)
 def test_turns():
     h = Harness()
     dut = h.add(Turns(TURNING), driven={"function"})
