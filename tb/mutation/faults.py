@@ -441,6 +441,19 @@ FAULTS = (
         "tlp/order.py", "completions.valid & ~due & ~read_waits &", "completions.valid & ~due &",
         "a read leaves behind the completion that says it is over", (block(
             "tlp_order", "completions_and_writes_keep_the_order_in_which_they_came"),)),
+    Fault(
+        "tlp/order.py", "message.valid & known & self.clear", "message.valid & known",
+        "an interrupt overtakes a write of its cause", (
+            block("endpoint_dma", "an_interrupt_leaves_behind_every_write_handed_in_before_its_cause"),
+            block("tlp_order", "a_message_leaves_behind_every_write_handed_in_before_it"))),
+    Fault(
+        "tlp/order.py", "with m.If(~stays):", "with m.If(1):",
+        "a write waits for a completion that waits for an interrupt behind that write",
+        (block("tlp_order", "a_message_leaves_behind_every_write_handed_in_before_it"),)),
+    Fault(
+        "requester/writer.py", "takes & ~drained & (~done.valid | done.ready)", "takes & ~drained",
+        "the report of a write replaces another", (block(
+            "endpoint_dma", "reports_that_nobody_takes_hold_up_neither_an_interrupt_nor_a_register"),)),
     # Of the modern interface.
     *(replace(fault, device="transitional") for fault in (
         Fault(

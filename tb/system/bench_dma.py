@@ -3,8 +3,8 @@
 `root.complex` gives its memory as regions; what the back end reads and writes there is compared byte by byte.
 """
 
-from cocotb.triggers import ClockCycles
-from system.legacy_driver import STATUS
+from cocotb.triggers import ClockCycles, RisingEdge
+from system.legacy_driver import CONFIG_VECTOR, QUEUE_VECTOR, STATUS, needs_msix, select
 from virtio_mmr.config.device import Space
 from virtio_mmr_sim.host.root_port import RootPort
 from virtio_mmr_sim.model import tlp
@@ -111,6 +111,39 @@ async def a_read_behind_a_write_sees_it(tb):
         await memory.done()
         memory.read(0x100, len(content), number)
         assert await memory.answer() == (0, number, OK, content)
+
+
+@case(bring_up=False)
+async def an_interrupt_finds_the_data_of_its_cause_in_memory(tb):
+    needs_msix(tb)
+    memory = Memory(tb)
+    await memory.start()
+    table, told = tb.window(Space.MSIX), 0x8000
+    await tb.set_msix(True)
+    for vector in range(2):
+        await table.write(16 * vector, memory.base + told + 4 * vector, 8)
+        await table.write(16 * vector + 8, 0, 8)
+    await tb.legacy.write(CONFIG_VECTOR, 0, 2)
+    await select(tb, 0)
+    await tb.legacy.write(QUEUE_VECTOR, 1, 2)
+    await tb.legacy.read(STATUS, 1)
+    for number in range(1, 17):
+        # Buffers, and then the used element, whose last byte tells the round; the message carries it as well.
+        vector = number % 2
+        await table.write(16 * vector + 8, number, 4)
+        await tb.legacy.read(STATUS, 1)
+        for place in range(tb.rng.randrange(4)):
+            memory.write(0x1000 * place, tb.rng.randbytes(tb.rng.choice([64, 600, 1500])), 0)
+        memory.write(0x7000, tb.rng.randbytes(7) + bytes([number]), number)
+        while await memory.done() != (number, QUEUED):
+            pass
+        tb.into["interrupt_cause"].put(function=0, epoch=tb.epoch, queue=0, config_change=int(vector == 0))
+        for _ in range(2000):
+            await RisingEdge(tb.dut.clk)
+            if (await memory.region.read(told + 4 * vector, 1))[0] == number:
+                break
+        assert bytes(await memory.region.read(told + 4 * vector, 4)) == number.to_bytes(4, "little")
+        assert (await memory.region.read(0x7007, 1))[0] == number
 
 
 @case(bring_up=False)
