@@ -291,3 +291,39 @@ async def accesses_to_a_function_that_is_being_disabled_end(tb):
         assert await vf.load(1, 0x0E, 2) == 0
     await tb.host.settle(400)
     assert await vf.load(vf.count, STATUS, 1) == 0
+
+
+@case
+async def every_function_shows_the_same_registers_at_its_own_place(tb):
+    vf = Virtual(tb)
+    await vf.enable()
+    image = tb.virtual_space.reset_image()
+    extended = [range(placed.offset, placed.end, 4) for placed in tb.virtual_space.capabilities]
+    for function in (1, 7, vf.count):
+        for offsets in (range(0, 0x40, 4), *extended):
+            for offset in offsets:
+                found = await tb.host.config_read(offset, 4, function=function)
+                assert found == int.from_bytes(image[offset:offset + 4], "little"), f"function {function}, {offset:#x}"
+        assert await vf.load(function, 0, 4) == tb.config.vf.function.legacy_features
+
+
+@case
+async def the_legacy_state_of_functions_is_independent(tb):
+    vf = Virtual(tb)
+    await vf.enable()
+    functions, offered = (1, 2, vf.count), tb.config.vf.function.legacy_features
+    #: Accepted features, selected queue, and page of queue 0, which stays selected when it is written.
+    held = {function: [0, 0, 0] for function in functions}
+    for _ in range(60):
+        function = tb.rng.choice(functions)
+        features, queue, page = tb.rng.getrandbits(32), tb.rng.randrange(3), tb.rng.getrandbits(32)
+        held[function] = [features & offered, queue, page]
+        for offset, value, size in ((4, features, 4), (0x0E, 0, 2), (8, page, 4), (0x0E, queue, 2)):
+            vf.store(function, offset, value, size)
+        other = tb.rng.choice(functions)
+        assert await vf.load(other, 4, 4) == held[other][0]
+        assert await vf.load(other, 0x0E, 2) == held[other][1]
+        selected = held[other][1]
+        vf.store(other, 0x0E, 0, 2)
+        assert await vf.load(other, 8, 4) == held[other][2]
+        vf.store(other, 0x0E, selected, 2)
