@@ -208,6 +208,7 @@ def test_random_dma_keeps_every_rule(reaching, seed):
     assert found.total >= 6000
     assert min(found.reads["ok"], found.writes["ok"]) > 1500
     assert found.reads["blocked"] and found.writes["blocked"]
+    assert found.messages > 100
 
 
 def test_dma_goes_beside_all_other_traffic(reaching):

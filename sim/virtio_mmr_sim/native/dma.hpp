@@ -17,7 +17,7 @@ enum Fate : uint32_t {
 };
 
 struct Settings {  // known to dma.py
-    uint32_t read, read_data, write, write_data, write_done;  // streams
+    uint32_t read, read_data, write, write_data, write_done, cause;  // streams
     uint32_t tags, largest, payload, timeout;                 // of the device
     uint32_t most;                                            // bytes of a request
     uint32_t open;                                            // requests that wait for their end
@@ -37,6 +37,7 @@ struct Live {  // known to dma.py
     uint32_t requester, epoch;
     uint32_t may_block, must_block;
     uint32_t paused;                  // hand in nothing new
+    uint32_t vectors;                 // interrupt with so many, whose messages go where no DMA does: to MESSAGES
 };
 
 struct Counts {  // known to dma.py
@@ -44,6 +45,7 @@ struct Counts {  // known to dma.py
     uint64_t bytes_read, bytes_written, read_packets, write_packets, completions;
     uint64_t fates[FATES];
     uint64_t malformed, poisoned, unexpected, perhaps_unexpected;
+    uint64_t messages;
 };
 
 struct Piece {
@@ -68,6 +70,16 @@ struct Write {
     // Sent whole; given up, or sent and done with; reported.
     bool left = false, passed = false, reported = false, queued = false;
 };
+
+// A reason to interrupt, and how many writes had been handed in by then. It may be lost if the gate was not open.
+struct Cause {
+    uint64_t writes_before;
+    bool perhaps;
+};
+
+// Address of the message of vector 0; each has a dword. known to fuzz_dma.py
+const uint64_t MESSAGES = uint64_t(1) << 63;
+const uint32_t MOST_VECTORS = 8;
 
 // A packet, for the report of a failure.
 struct Seen {
@@ -111,6 +123,10 @@ struct Traffic {
     uint64_t reads_begun = 0, reads_taken = 0, reads_passed = 0;
     uint64_t writes_begun = 0, writes_taken = 0, writes_handed = 0, writes_passed = 0;
     std::deque<uint64_t> owners[8], reports;
+    // Of each vector, what nobody has been told of; causes begun and taken.
+    std::deque<Cause> causes[MOST_VECTORS];
+    bool again[MOST_VECTORS];
+    uint64_t causes_begun = 0, causes_taken = 0;
     std::vector<Asked> asked;
     std::deque<Seen> trail;
     uint64_t tag_free[256];
@@ -142,6 +158,9 @@ struct Traffic {
         asked.clear();
         trail.clear();
         for (auto& owner : owners) owner.clear();
+        for (auto& vector : causes) vector.clear();
+        causes_begun = causes_taken = 0;
+        memset(again, 0, sizeof again);
         memset(tag_free, 0, sizeof tag_free);
         memset(tag_busy, 0, sizeof tag_busy);
     }
@@ -242,6 +261,14 @@ struct Traffic {
         } while (place < bytes);
         writes.push_back(write);
     }
+    bool interrupts() { return live.vectors && !live.paused && causes_begun == causes_taken && !below(64); }
+    // Gives a reason to interrupt: vector 0 is the configuration's, the others those of queues.
+    template <class Put> void interrupt(Put&& put) {
+        uint32_t vector = below(live.vectors);
+        uint32_t words[4] = {0, live.epoch, vector ? vector - 1 : 0, !vector};
+        ++causes_begun;
+        put(settings.cause, words);
+    }
     // An item was taken by the core.
     void took(uint32_t stream, const uint32_t* words) {
         if (stream == settings.read) {
@@ -249,6 +276,9 @@ struct Traffic {
             read.accepted = true;
             read.taken = now;
             read.writes_before = writes_handed;
+        } else if (stream == settings.cause) {
+            ++causes_taken;
+            causes[words[3] ? 0 : words[2] + 1].push_back({writes_handed, bool(live.may_block)});
         } else if (stream == settings.write) {
             the_write(writes_taken++).taken = now;
         } else if (stream == settings.write_data && words[LANES + 1]) {
@@ -350,6 +380,7 @@ struct Traffic {
         if (words[1] >> 16 != live.requester) return fail("a request of %#x", words[1] >> 16);
         if (wide && !(start >> 32)) return fail("a long header below 4 GiB");
         if (start & 3) return fail("reserved bits of an address are set");
+        if (write && start >= MESSAGES) return message(uint32_t(start - MESSAGES) / 4);
         if (live.must_block) return fail("a request leaves while the gate is closed");
         if ((start & 0xFFF) + 4 * dwords > 4096) return fail("a request crosses 4 KiB");
         bool empty = !first && dwords == 1;
@@ -370,6 +401,26 @@ struct Traffic {
             ++counts.read_packets;
             read(from, to, empty, words[1] >> 8 & 0xFF, start, dwords);
         }
+    }
+
+    // Whether writes that were handed in before the one with this number have left, or never will.
+    bool left(uint64_t number) {
+        while (writes_passed < number && pass(the_write(writes_passed))) ++writes_passed;
+        return writes_passed >= number;
+    }
+
+    // A message tells of the oldest cause, and of later ones if they came in time. Of all whose writes have left a driver
+    // knows now; if these are several, another message may still come for the later ones.
+    void message(uint32_t vector) {
+        if (vector >= live.vectors) return fail("vector %u interrupts, of %u", vector, live.vectors);
+        ++counts.messages;
+        std::deque<Cause>& waiting = causes[vector];
+        uint32_t known = 0;
+        for (; !waiting.empty() && (waiting.front().perhaps || left(waiting.front().writes_before)); ++known)
+            waiting.pop_front();
+        if (!known && !again[vector] && !waiting.empty())
+            return fail("the interrupt of vector %u has overtaken a write", vector);
+        again[vector] = known > (again[vector] ? 0 : 1);
     }
 
     // Whether a packet from here to there is what one of two sizes makes of a request that ends at `end`.
@@ -589,7 +640,11 @@ struct Traffic {
 
     void clock(uint64_t clock) {
         now = clock;
-        if (live.may_block) last_may_block = now;
+        if (live.may_block) {
+            last_may_block = now;
+            for (auto& vector : causes)
+                for (Cause& cause : vector) cause.perhaps = true;
+        }
         if (!live.must_block)
             must_since = ~uint64_t(0);
         else if (must_since > now)
@@ -603,6 +658,9 @@ struct Traffic {
                 return fail("a write to %#" PRIx64 " has not left", the_write(writes_passed).address);
         if (open()) fail("%" PRIu64 " requests have not ended", open());
         if (!asked.empty()) fail("%zu reads still see completions", asked.size());
+        for (uint32_t vector = 0; vector < MOST_VECTORS; ++vector)
+            for (const Cause& cause : causes[vector])
+                if (!cause.perhaps) return fail("nobody was told of a cause of vector %u behind its writes", vector);
     }
 };
 

@@ -20,7 +20,10 @@ FATES = ("good", "unsupported", "retry", "reserved", "aborted", "poisoned", "sur
 #: Bytes of the largest request that a back end may hand in.
 LARGEST = 4096
 
-_STREAMS = ("dma_read", "dma_read_data", "dma_write", "dma_write_data", "dma_write_done")
+#: Where messages of interrupts go: no DMA does. As many vectors as dma.hpp knows.
+MESSAGES, MOST_VECTORS = 1 << 63, 8
+
+_STREAMS = ("dma_read", "dma_read_data", "dma_write", "dma_write_data", "dma_write_done", "interrupt_cause")
 
 
 class _Settings(ctypes.Structure):
@@ -37,12 +40,13 @@ class Live(ctypes.Structure):
     """What software has set. Where there are two values, both may hold.
 
     ``limit`` is the largest payload of a completion. ``may_block``: the gate may be closed; ``must_block``: it is.
+    ``vectors``: so many interrupt at random, vector *n* by a message to ``MESSAGES + 4 * n``.
     """
 
     _fields_ = [
         ("payload", c_uint32 * 2), ("request", c_uint32 * 2), ("limit", c_uint32), ("boundary", c_uint32),
         ("wide", c_uint32), ("requester", c_uint32), ("epoch", c_uint32), ("may_block", c_uint32),
-        ("must_block", c_uint32), ("paused", c_uint32),
+        ("must_block", c_uint32), ("paused", c_uint32), ("vectors", c_uint32),
     ]
 
 
@@ -51,7 +55,7 @@ class _Counts(ctypes.Structure):
         ("reads", c_uint64 * len(STATUSES)), ("writes", c_uint64), ("writes_blocked", c_uint64),
         ("bytes_read", c_uint64), ("bytes_written", c_uint64), ("read_packets", c_uint64), ("write_packets", c_uint64),
         ("completions", c_uint64), ("fates", c_uint64 * len(FATES)), ("malformed", c_uint64), ("poisoned", c_uint64),
-        ("unexpected", c_uint64), ("perhaps_unexpected", c_uint64),
+        ("unexpected", c_uint64), ("perhaps_unexpected", c_uint64), ("messages", c_uint64),
     ]
 
 
@@ -69,6 +73,8 @@ class Transfers:
     read_packets: int = 0
     write_packets: int = 0
     completions: int = 0
+    #: Interrupts.
+    messages: int = 0
     #: Changes of what software sets, by their kind.
     changes: dict[str, int] = field(default_factory=dict)
 
@@ -145,5 +151,5 @@ class RandomDma:
                 into[name] += number
         sums.writes["ok"] += counts.writes
         sums.writes["blocked"] += counts.writes_blocked
-        for name in ("bytes_read", "bytes_written", "read_packets", "write_packets", "completions"):
+        for name in ("bytes_read", "bytes_written", "read_packets", "write_packets", "completions", "messages"):
             setattr(sums, name, getattr(sums, name) + int(getattr(counts, name)))

@@ -13,10 +13,11 @@ from virtio_mmr.config.device import BarKind, DeviceConfig, Space
 from virtio_mmr.spec.configuration import BAR0
 
 from virtio_mmr_sim.model import tlp
+from virtio_mmr_sim.model.driver import CONFIG_VECTOR, QUEUE_SELECT, QUEUE_VECTOR
 from virtio_mmr_sim.model.tlp import ConfigRequest
 
 from . import fuzz
-from .dma import RandomDma, Transfers
+from .dma import MESSAGES, MOST_VECTORS, RandomDma, Transfers
 from .fuzz import Mismatch, Round
 from .model import NativeModel
 from .setup import addresses, windows
@@ -71,6 +72,9 @@ class DmaRound(Round):
         self._patience = _PATIENCE * self._timeout
         self._places = addresses(config)
         self._windows = windows(config, self._places)
+        #: One for the configuration, the others for queues.
+        self._vectors = min(config.msix_vectors, len(config.queues) + 1, MOST_VECTORS) \
+            if Space.MSIX in self._windows else 0
 
     def course(self, count: int) -> None:
         """One course with random gaps and stalls.
@@ -200,6 +204,11 @@ class DmaRound(Round):
     def _memory_write(self, space: Space, offset: int, data: bytes) -> list[int]:
         return tlp.build(tlp.memory_write(self._windows[space] + offset, data))
 
+    def _legacy(self, register: tuple[int, int], value: int) -> list[int]:
+        """A write of a register, given as its offset and width."""
+        offset, size = register
+        return self._memory_write(Space.LEGACY, offset, value.to_bytes(size, "little"))
+
     def _fence(self) -> list[int]:
         """A read behind writes: they have taken effect when it is answered."""
         return tlp.build(tlp.memory_read(self._windows[Space.LEGACY] + 8, 4))
@@ -211,13 +220,22 @@ class DmaRound(Round):
                 self._send(self._config_write(BAR0 + 4 * bar.index + 4, self._places[bar.index] >> 32))
         self._command(7)
         self._live.requester = self._golden.requester_id(self._golden.physical)
+        if self._vectors:
+            self._send(self._config_write(*self._field("control.msix_enable", 1), 8), *(
+                self._memory_write(Space.MSIX, 16 * vector, (MESSAGES + 4 * vector).to_bytes(8, "little") + bytes(8))
+                for vector in range(self._vectors)), self._fence())
+            self._live.vectors = self._vectors
         self._start_driver()
         self._set_sizes()
         if Space.CONTROL in self._windows:
             self._gate(True)
 
     def _start_driver(self) -> None:
-        """A legacy driver that starts its first queue early, or a ready one."""
+        """A legacy driver that starts its first queue early, or a ready one; vectors first."""
+        if self._vectors:
+            self._send(self._legacy(CONFIG_VECTOR, 0), *(packet for queue in range(self._vectors - 1) for packet in (
+                self._legacy(QUEUE_SELECT, queue), self._legacy(QUEUE_VECTOR, queue + 1))),
+                self._legacy(QUEUE_SELECT, 0), self._fence())
         if self._rng.random() < 0.5:
             self._send(self._memory_write(Space.LEGACY, 8, self._rng.randrange(1, 1 << 32).to_bytes(4, "little")),
                        self._fence())

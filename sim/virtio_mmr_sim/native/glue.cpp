@@ -451,6 +451,8 @@ struct Model {
     void step_with_traffic() {
         traffic.clock(now);
         if (traffic.wants()) traffic.begin([&](uint32_t stream, const uint32_t* words) { put_item(stream, words, now); });
+        if (traffic.interrupts())
+            traffic.interrupt([&](uint32_t stream, const uint32_t* words) { put_item(stream, words, now); });
         if (posted.size() < 4)
             traffic.complete([&](const std::vector<uint32_t>& words) { send(words.data(), uint32_t(words.size())); });
         step();
