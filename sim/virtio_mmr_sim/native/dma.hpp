@@ -403,10 +403,13 @@ struct Traffic {
         }
     }
 
-    // Whether writes that were handed in before the one with this number have left, or never will.
-    bool left(uint64_t number) {
-        while (writes_passed < number && pass(the_write(writes_passed))) ++writes_passed;
-        return writes_passed >= number;
+    // Whether writes handed in before the one with this number have left; with `lenient`, or may never leave.
+    bool left(uint64_t number, bool lenient) {
+        for (uint64_t i = writes_passed; i < number; ++i) {
+            const Write& write = the_write(i);
+            if (!write.left && !(lenient && !write.queued && may_be_blocked(write.taken, write.hopeless))) return false;
+        }
+        return true;
     }
 
     // A message tells of the oldest cause, and of later ones if they came in time. Of all whose writes have left a driver
@@ -416,10 +419,15 @@ struct Traffic {
         ++counts.messages;
         std::deque<Cause>& waiting = causes[vector];
         uint32_t known = 0;
-        for (; !waiting.empty() && (waiting.front().perhaps || left(waiting.front().writes_before)); ++known)
+        for (; !waiting.empty() && (waiting.front().perhaps || left(waiting.front().writes_before, false)); ++known)
             waiting.pop_front();
-        if (!known && !again[vector] && !waiting.empty())
-            return fail("the interrupt of vector %u has overtaken a write", vector);
+        if (!known && !again[vector] && !waiting.empty()) {
+            if (!left(waiting.front().writes_before, true))
+                return fail("the interrupt of vector %u has overtaken a write", vector);
+            waiting.pop_front();
+        }
+        // What waits for writes that may never leave may have been told.
+        for (Cause& cause : waiting) cause.perhaps |= left(cause.writes_before, true);
         again[vector] = known > (again[vector] ? 0 : 1);
     }
 
