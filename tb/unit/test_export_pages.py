@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 import pytest
@@ -105,7 +105,8 @@ def texts(svg: str) -> list[str]:
 
 def test_pages_and_pictures_belong_together(device, pages):
     files = pages(*device)
-    linked = {target for text in files.values() for target in re.findall(r"\]\(([^)]+)\)", text)}
+    linked = {str(PurePosixPath(path).parent / target)
+              for path, text in files.items() for target in re.findall(r"\]\(([^)]+)\)", text)}
     assert linked == files.keys() - {"index.md"}
 
 
