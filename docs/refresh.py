@@ -136,6 +136,8 @@ QUICK: dict[str, Callable[[], str]] = {
 }
 FIGURES: dict[str, Callable[[], str]] = {
     "vmmr bench": lambda: f"```text\n{command('bench')}```\n",
+    "vmmr bench --functions 1,16,64,256":
+        lambda: f"```text\n{command('bench', '--functions', '1,16,64,256')}```\n",
     "vmmr area examples/area-mmr.toml": lambda: f"```text\n{command('area', 'examples/area-mmr.toml')}```\n",
 }
 

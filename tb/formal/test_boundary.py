@@ -132,12 +132,14 @@ def test_device_configuration():
     with h.m.If(dut.restore):
         h.m.d.sync += value.eq(initial)
     with h.m.Elif(dut.apply):
-        # An update for a function that does not exist is taken and forgotten.
-        with h.m.If(staged_here & (dut.update_function == 0)):
+        with h.m.If(staged_here):
             h.m.d.sync += value.eq(staged)
     with h.m.Elif(written):
         h.m.d.sync += value.eq(access.data.word_select(at[:2], 8))
-    with h.m.If(dut.apply):
+    # An update for a function that does not exist is taken and forgotten.
+    forgotten = dut.update.valid & dut.update.ready & beat.last & (beat.function != 0)
+    h.check(~dut.update_waiting | (dut.update_function == 0))
+    with h.m.If(dut.apply | forgotten):
         h.m.d.sync += staged_here.eq(0)
     with h.m.Elif(stages):
         h.m.d.sync += [staged.eq(beat.data.word_select(byte[:2], 8)), staged_here.eq(1)]
