@@ -45,7 +45,8 @@ def enables_are_legal(address, length, first, last):
 
 def place_of(kind, address, long):
     """What the bench's decoder says of a header: something that depends on all it is told."""
-    return {"bar": kind.value & 3 | long << 2, "offset": (address // 4 ^ address >> 20) & 0x3FFFF}
+    return {"bar": kind.value & 3 | long << 2, "function": address >> 5 & 0xFF,
+            "offset": (address // 4 ^ address >> 20) & 0xFFFFF}
 
 
 def expected(packet, max_payload=128, check=True):
@@ -95,7 +96,8 @@ def parsed(packets, width, *, max_payload=128, setting=0, check=True, rng=None, 
     address = dut.heading_address
     top.d.comb += [
         dut.heading_place.bar.eq(Cat(dut.heading_kind.as_value()[:2], dut.heading_long)),
-        dut.heading_place.offset.eq(address ^ address[18:36]),
+        dut.heading_place.function.eq(address[3:]),
+        dut.heading_place.offset.eq(address ^ address[18:38]),
     ]
     rng = rng or random.Random(0)
     found = []

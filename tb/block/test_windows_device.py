@@ -312,8 +312,11 @@ class ManyFunctions:
             ctx.set(update.valid, 1)
             assert ctx.get(update.ready)
             self.staged.stage(beat)
-            if beat["last"]:
+            if beat["last"] and function in self.rows:
                 self.waiting, self.chosen = function, False
+            elif beat["last"]:
+                # Of a function that does not exist: forgotten.
+                self.staged.staged.clear()
 
     def nothing(self, ctx, function):
         pass
@@ -327,9 +330,8 @@ class ManyFunctions:
     def apply(self, ctx, function):
         ctx.set(self.dut.apply, 1)
         assert ctx.get(self.dut.update_function) == function == self.waiting
-        if function in self.rows:
-            for at, value in self.staged.staged.items():
-                self.rows[function].bytes[at] = value
+        for at, value in self.staged.staged.items():
+            self.rows[function].bytes[at] = value
         self.staged.staged.clear()
         self.waiting = None
 
