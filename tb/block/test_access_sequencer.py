@@ -56,7 +56,8 @@ class Asked:
         return {
             "kind": self.kind, "write": self.write, "posted": self.posted, "locked": self.locked,
             "poisoned": self.poisoned, "place": self.place,
-            "length": self.length % 1024, "first_be": self.first_be, "last_be": self.last_be,
+            "length": self.length % 1024, "single": int(self.length == 1),
+            "first_be": self.first_be, "last_be": self.last_be,
             "data": self.payload[0] if self.payload else 0,
             **{name: value for name, value in self.context.items() if name != "locked"},
         }

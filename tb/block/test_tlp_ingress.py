@@ -78,7 +78,7 @@ def expected(packet, max_payload=128, check=True):
     fields = {
         "kind": kind, "write": with_data, "posted": with_data and type_ == 0, "locked": type_ == 1,
         "poisoned": poisoned, "place": place_of(kind, address, size == 4), "length": length % 1024,
-        "first_be": first, "last_be": last, "requester": dword1 >> 16,
+        "single": int(length == 1), "first_be": first, "last_be": last, "requester": dword1 >> 16,
         "tag": dword1 >> 8 & 0xFF | (top >> 19 & 1) << 8 | (top >> 23 & 1) << 9,
         "traffic_class": top >> 20 & 7, "attributes": top >> 12 & 3 | (top >> 18 & 1) << 2,
     }

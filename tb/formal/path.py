@@ -36,6 +36,7 @@ def lawful(h: Harness, request, *, longest: int) -> None:
     length = Cat(p.length, p.length == 0)
     promises = (
         length <= longest,
+        p.single == (p.length == 1),
         p.posted == (memory & p.write),
         (p.place.bar == NOWHERE) | (memory & (p.place.bar == 0) & (p.place.offset >> 11 == 0))
         | ((p.kind == Kind.CONFIG) & (p.place.bar == CONFIG) & (p.place.offset >> 10 == 0)),

@@ -70,6 +70,8 @@ class Request(data.Struct):
     device: unsigned(13)
     #: 0 stands for 1024.
     length: unsigned(10)
+    #: The length is 1: asked for early in a clock.
+    single: unsigned(1)
     first_be: unsigned(4)
     last_be: unsigned(4)
     requester: unsigned(16)

@@ -13,7 +13,7 @@ Specification: PCI Express Base 5.0, 2.3.1.1 (completions of reads) and 2.4.1 (o
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import C, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -162,7 +162,7 @@ class AccessSequencer(wiring.Component):
 
         p, request = self.request.p, self.request
         valid = request.valid & ~self.hold
-        single = p.length == 1
+        single = p.single
 
         # --- What becomes of the request at hand --------------------------------------------------------
         # Whose turn it is follows from the kind alone; whether a BAR claims the request is known later.
@@ -232,6 +232,8 @@ class AccessSequencer(wiring.Component):
             m.d.sync += [cut.eq(1), ends.eq(fits), piece_left.eq(Mux(fits, owed[:6], _BOUNDARY) - start)]
         piece_last = piece_left == 1
 
+        # A single function's state is only ever changed before anything has begun.
+        held = self.hold if self._virtual_bars else C(0, 1)
         # --- Who goes -----------------------------------------------------------------------------------
         # No completion starts in the clock behind a long one's last dword, which is still being stored.
         resting = Signal()
@@ -251,7 +253,7 @@ class AccessSequencer(wiring.Component):
         go_write = Signal()
         go_direct = Signal()
         m.d.comb += [
-            from_head.eq((walking & ~self.hold) | (head_may_start & ~writing & (~wants_write | prefer_head))),
+            from_head.eq((walking & ~held) | (head_may_start & ~writing & (~wants_write | prefer_head))),
             go_head.eq(~event_first & from_head),
             go_write.eq(~event_first & wants_write & ~from_head),
             go_direct.eq(~event_first & direct),

@@ -263,6 +263,7 @@ class TlpIngress(wiring.Component):
                 p.place.eq(self.heading_place),
                 p.device.eq(beats.p.header[64 + 19:96]),
                 p.length.eq(header.length),
+                p.single.eq(single),
                 p.first_be.eq(first_be),
                 p.last_be.eq(last_be),
                 p.requester.eq(header.requester),
