@@ -202,10 +202,15 @@ async def no_message_follows_the_completion_that_forbids_it(tb):
     needs_queues(tb, 1)
     await vectors.program()
     sent = 0
-    for delay in range(40):
+    for delay in range(-20, 20):
+        # The cause comes before the write, or behind it.
+        if delay < 0:
+            tb.into["interrupt_cause"].put(function=0, epoch=tb.epoch, queue=0, config_change=0)
+            await ClockCycles(tb.dut.clk, -delay)
         forbids = cocotb.start_soon(tb.host.config_write(COMMAND, 0b011, 2))
-        await ClockCycles(tb.dut.clk, 1 + delay % 20)
-        tb.into["interrupt_cause"].put(function=0, epoch=tb.epoch, queue=0, config_change=0)
+        if delay >= 0:
+            await ClockCycles(tb.dut.clk, 1 + delay)
+            tb.into["interrupt_cause"].put(function=0, epoch=tb.epoch, queue=0, config_change=0)
         await forbids
         before = len(tb.host.messages)
         await tb.host.settle(60)

@@ -218,7 +218,7 @@ def test_dma_goes_beside_all_other_traffic(reaching):
 
 
 @pytest.mark.parametrize("change, said", [
-    ({"request": 128, "payload": 128}, "is cut wrongly|is next"),
+    ({"request": 128, "payload": 128}, "is cut wrongly|is next|that nobody handed in"),
     ({"wide": 0}, "may not be used"),
     ({"requester": 0x2AF8}, "a request of 0x"),
     ({"must_block": 1}, "a request leaves while the gate is closed"),
