@@ -290,7 +290,7 @@ FAULTS = (
     Fault(
         "endpoint.py", "[*messages, completion.beats]", "[completion.beats, *messages]",
         "a completion overtakes the message that was handed in before it", (bench(
-            "interrupts", "no_message_follows_the_completion_that_forbids_it"),)),
+            "interrupts", "a_message_that_waits_for_the_link_leaves_before_the_completion_that_forbids_it"),)),
     Fault(
         "endpoint.py", "else interrupts & ~schedule.hold", "else interrupts",
         "INTA is raised by what was in the row before a reset", (TRAFFIC,)),
