@@ -1,7 +1,7 @@
-"""The endpoint: every block, wired. No logic of its own beyond the choice of the clock's event.
+"""The endpoint: every block, wired, with no more logic than which function's registers count.
 
-The path of a TLP is the order of this file: receiver, ingress, decoder, sequencer, router and
-windows, state, completion, egress.
+The path of a TLP is the order of this file: receiver, ingress, decoder, the stage that finds virtual
+functions, sequencer, schedule, router and windows, state, interrupts, completion, egress, requester, errors.
 """
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal
