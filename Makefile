@@ -16,7 +16,7 @@ SOURCES := $(shell find hdl -name '*.py')
 
 # One stage after the other: each may use every core of a small machine.
 .NOTPARALLEL:
-.PHONY: help venv tools generate test test-full test-lint test-unit test-block test-system test-differ test-formal clean
+.PHONY: help venv tools generate test test-full test-lint test-unit test-block test-system test-native test-differ test-formal clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' $(MAKEFILE_LIST)
@@ -54,8 +54,10 @@ test-lint: venv
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-# Tests of one process each share the cores; the benches and proofs run several processes by themselves.
-test-unit test-block test-differ: PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
+# Tests share the cores; the benches run several simulators by themselves.
+test-unit test-formal test-block test-differ: PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
+# Those of one design stay together, so that each is built once.
+test-native: PYTEST_OPTIONS += --numprocesses=auto --dist=loadgroup
 
 test-unit: venv tools
 	$(call pytest,unit property mutation)
@@ -66,13 +68,16 @@ test-block: venv
 test-system: venv tools
 	$(call pytest,system)
 
+test-native: venv
+	$(call pytest,native)
+
 test-differ: venv tools
 	$(call pytest,conformance differ)
 
 test-formal: venv
 	$(call pytest,formal)
 
-STAGES := test-lint test-unit test-formal test-block test-system test-differ
+STAGES := test-lint test-unit test-formal test-block test-system test-native test-differ
 
 test: generate $(STAGES)
 	@$(RUN) .ci/totals.py $(addprefix $(REPORTS)/,$(addsuffix .xml,$(STAGES)))

@@ -40,6 +40,9 @@ FULL = "VIRTIO_MMR_FULL"
 #: Transactions shown when a case fails.
 SHOWN = 10
 
+#: Optimization of what runs in each clock: the simulator waits for Python, and most of a run is its compilation.
+_COMPILE = "OPT_FAST=-Og"
+
 _VERILATE = (
     "-Wno-fatal",
     "-Wno-lint",
@@ -111,7 +114,7 @@ def _runner(runtime: Sequence[Path] = ()) -> Any:
             verilate.remove("--public-flat-rw")
             # Make takes objects that are newer than what Verilator has just written.
             reuse = [["cp", *map(str, runtime), str(self.build_dir)]] if runtime else []
-            return [verilate, *reuse, make]
+            return [verilate, *reuse, [*make, _COMPILE]]
 
         def _simulator_in_path_build_only(self) -> None:
             self.executable = toolchain.verilator()[0]
@@ -144,6 +147,7 @@ def build(generated: design.Design, *, waves: str = "") -> Path:
         toolchain.require("verilator").version,
         toolchain.require("g++").version,
         *_VERILATE,
+        _COMPILE,
         _VISIBLE,
         waves,
     ]

@@ -148,7 +148,7 @@ def write(number, address, size, epoch=0):
     return {"function": 0, "epoch": epoch, "address": address, "bytes": size, "context": number, "report": 1}
 
 
-@pytest.mark.parametrize("width", [64, 128, 256])
+@pytest.mark.parametrize("width", [64, 128, pytest.param(256, marks=pytest.mark.full)])
 def test_reads_and_writes_run_beside_register_traffic(width):
     link = Link(width=width, seed=width, fates={"unsupported": 0.05, "no_data": 0.05, "wrong_function": 0.05}.items())
     rng = random.Random(width)
@@ -231,8 +231,9 @@ async def cause(ctx, link, vector):
         {"function": 0, "epoch": 0, "queue": max(vector - 1, 0), "config_change": vector == 0}])
 
 
-@pytest.mark.parametrize("flow", [0.8, 0.3])
-@pytest.mark.parametrize("width", [64, 128, 256])
+@pytest.mark.parametrize("width, flow", [
+    (64, 0.3), (128, 0.8),
+    *(pytest.param(*other, marks=pytest.mark.full) for other in ((64, 0.8), (128, 0.3), (256, 0.3), (256, 0.8)))])
 def test_an_interrupt_leaves_behind_every_write_handed_in_before_its_cause(width, flow):
     link = Link(width=width, seed=width, make=net, flow=flow, reports=0.5)
     rng = random.Random(width)
@@ -351,7 +352,7 @@ def test_a_driver_of_either_kind_opens_the_gate(driver, make):
 
 
 @pytest.mark.parametrize("how", ["status", "bus_master", "level"])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
 def test_no_request_leaves_after_the_completion_that_says_it_is_over(how, seed):
     link = Link(width=(64, 128)[seed], seed=seed, fates={"forgotten": 0.05, "unsupported": 0.05}, timeout=600)
     rng = random.Random(seed)

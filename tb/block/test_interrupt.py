@@ -301,8 +301,10 @@ class Ledger:
         return sum(1 << vector % 32 for f, vector in self.owed if (f, vector // 32) == (function, group))
 
 
-@pytest.mark.parametrize(("vectors", "functions"), [(1, 1), (3, 1), (40, 1), (3, 5), (33, 3)])
-@pytest.mark.parametrize("stall", [0.0, 0.6])
+@pytest.mark.parametrize(("vectors", "functions", "stall"), [
+    (1, 1, 0.6), (3, 1, 0.6), (40, 1, 0.6), (3, 5, 0.6), (3, 5, 0.0),
+    *(pytest.param(*other, marks=pytest.mark.full) for other in (
+        (1, 1, 0.0), (3, 1, 0.0), (40, 1, 0.0), (33, 3, 0.0), (33, 3, 0.6)))])
 def test_no_cause_is_lost_and_none_is_told_twice(vectors, functions, stall):
     rng = random.Random(vectors * functions)
     dut = InterruptUnit(vectors, functions=functions)

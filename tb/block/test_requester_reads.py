@@ -29,14 +29,14 @@ BAD = {fate: 0.05 for fate in ("unsupported", "retry", "reserved", "aborted", "p
                                "forgotten", "half_forgotten", "wrong_function", "wrong_bus")}
 
 
-@pytest.mark.parametrize("width", [64, 128])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("width, seed", [
+    (64, 0), (128, 1), *(pytest.param(*other, marks=pytest.mark.full) for other in ((64, 1), (128, 0)))])
 def test_bad_completions_end_their_request_once_and_no_other(width, seed):
     host = {"fates": BAD, "noise": 0.05, "boundary": 128 if seed else 64}
     run_reads(Bench(width, seed=seed, size=0, host=host, timeout=1500), 30, most=600)
 
 
-@pytest.mark.parametrize("late, expected", [(300, 0), (560, 4), (780, 4)])
+@pytest.mark.parametrize("late, expected", [(300, 0), pytest.param(560, 4, marks=pytest.mark.full), (780, 4)])
 def test_completion_that_comes_too_late_is_nobodys_even_if_its_tag_was_wanted(late, expected):
     # All tags are in use again and again while the late completions are on their way.
     bench = Bench(64, seed=7, reads=32, timeout=400, stall=0.0, idle=0.0,

@@ -197,7 +197,7 @@ def build(verilog: str, interface: Mapping[str, Any], *, trace: bool = False, op
     """Shared library of the design in *verilog*, whose ports *interface* describes.
 
     With *trace* the library can write waves (VCD), and is slower. Without *optimize* it is built in
-    two thirds of the time, which is worth it for less than some ten million clocks.
+    half the time, which is worth it for less than some ten million clocks.
 
     Raises
     ------
@@ -220,5 +220,5 @@ def build(verilog: str, interface: Mapping[str, Any], *, trace: bool = False, op
     sources = sorted((place / "verilated").glob("*.cpp"))
     runtime = _runtime(trace)
     defines = ["-DTRACE"] if trace else ["-DDIRECT"] if _is_simple(sources) else []
-    _compile(place, [*sources, GLUE], [*defines, "-O3" if optimize else "-O1", str(runtime), "-shared"], "design.so")
+    _compile(place, [*sources, GLUE], [*defines, "-O3" if optimize else "-Og", str(runtime), "-shared"], "design.so")
     return _move(place, "design.so", library)

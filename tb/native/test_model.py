@@ -10,7 +10,7 @@ from virtio_mmr_sim import toolchain
 
 toolchain.skip_or_fail("verilator", "g++", "make")
 
-from system import planted  # noqa: E402
+from native import planted  # noqa: E402
 from virtio_mmr_sim.model import tlp  # noqa: E402
 from virtio_mmr_sim.native import build  # noqa: E402
 from virtio_mmr_sim.native.library import Request  # noqa: E402
@@ -176,7 +176,7 @@ def test_two_builds_at_once_give_one_library(tmp_path, monkeypatch):
     monkeypatch.setenv(toolchain.FOLDER_VARIABLE, str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     program = (
-        "from system import planted; from virtio_mmr_sim.native import build; "
+        "from native import planted; from virtio_mmr_sim.native import build; "
         "print(build.build(planted.VERILOG, planted.INTERFACE, optimize=False))"
     )
     builds = [

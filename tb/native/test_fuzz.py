@@ -34,6 +34,9 @@ DEVICES = {
         """,
 }
 WIDTHS = (64, 128)
+
+#: Each type once and each width more than once; the other pairs belong to the judged volumes.
+PAIRS = (("net", 64), ("block", 128), ("console", 64), ("transitional", 128))
 SEEDS = range(1, 21)
 
 #: Packets of each seed.
@@ -95,9 +98,15 @@ def device(kind: str, width: int) -> str:
     return f'schema = 1\n[device]\nkind = "{kind}"\n{text}\n[datapath]\nwidth = {width}\nmax_payload = 256\n'
 
 
+def together(name, value, *marks):
+    """A parameter whose tests run in one process, so that its design is built once."""
+    return pytest.param(value, id=name, marks=[pytest.mark.xdist_group(name), *marks])
+
+
 @pytest.fixture(scope="module", params=[
-    *((kind, width) for kind in DEVICES for width in WIDTHS), ("transitional", 128)],
-                ids=lambda pair: f"{pair[0]}-{pair[1]}")
+    *(together(f"{kind}-{width}", (kind, width)) for kind, width in PAIRS),
+    *(together(f"{kind}-{width}", (kind, width), pytest.mark.full)
+      for kind in DEVICES for width in WIDTHS if (kind, width) not in PAIRS)])
 def running(request):
     """A simulated device and what it was generated from; rounds begin with a reset, so one serves all seeds."""
     described = config.loads(device(*request.param))
@@ -141,7 +150,7 @@ def test_every_way_of_driving_is_used(running, mode):
     assert statistics.modes == {mode: statistics.modes[mode]}
 
 
-@pytest.fixture(scope="module", params=VIRTUAL)
+@pytest.fixture(scope="module", params=[together(name, name) for name in VIRTUAL])
 def running_several(request):
     """The same for devices with virtual functions."""
     described = config.loads(VIRTUAL[request.param])
@@ -192,7 +201,7 @@ WITH_DMA = {
 }
 
 
-@pytest.fixture(scope="module", params=WITH_DMA)
+@pytest.fixture(scope="module", params=[together(name, name) for name in WITH_DMA])
 def reaching(request):
     """A simulated device that does DMA, and what it was generated from."""
     text = "\n".join(line.strip() for line in WITH_DMA[request.param].splitlines())

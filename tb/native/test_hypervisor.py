@@ -7,7 +7,7 @@ from virtio_mmr_sim import toolchain
 
 toolchain.skip_or_fail("verilator", "g++", "make")
 
-from system.test_fuzz import device  # noqa: E402
+from native.test_fuzz import PAIRS, device, together  # noqa: E402
 from virtio_mmr_sim.host.hypervisor import Delivery, TransitionalDevice, find, finish  # noqa: E402
 from virtio_mmr_sim.host.hypervisor.guest import GuestMachine  # noqa: E402
 from virtio_mmr_sim.host.hypervisor.native import NativeHost  # noqa: E402
@@ -23,9 +23,10 @@ WITHOUT_MSIX = frozenset({"seabios", "ipxe-old", "ipxe-new"})
 FUNCTION = 0x17A8
 
 
-@pytest.fixture(scope="module", params=["net", "block", "console"])
+@pytest.fixture(scope="module", params=[
+    together(f"{kind}-{width}", (kind, width)) for kind, width in PAIRS if kind != "transitional"])
 def running(request):
-    described = config.loads(device(request.param, 128))
+    described = config.loads(device(*request.param))
     with NativeModel(described, optimize=request.config.getoption("full", default=False)) as native:
         yield native, described
 
