@@ -184,6 +184,16 @@ async def offered_features_leave_out_what_is_legacy_alone(tb):
 
 
 @case
+async def sr_iov_is_offered_with_the_capability_and_not_without(tb):
+    at, found = 0x100, []
+    while at:
+        header = await tb.host.config_read(at, 4)
+        found.append(header & 0xFFFF)
+        at = header >> 20
+    assert (await offered(tb) >> TransportFeature.SR_IOV & 1) == (0x0010 in found)
+
+
+@case
 async def a_device_that_is_hardware_says_so(tb):
     features = await offered(tb)
     assert features >> TransportFeature.ACCESS_PLATFORM & 1 and features >> TransportFeature.ORDER_PLATFORM & 1

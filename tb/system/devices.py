@@ -139,7 +139,7 @@ def dma(width: int) -> Device:
     return Device(f"dma-{width}", net(width).text.rstrip() + "\n[requester]\nreads = 32\n")
 
 
-#: More virtual functions than three bits can name, with queues and vectors of their own.
+#: More virtual functions than three bits can name, with queues and vectors of their own; the physical one is modern.
 VIRTUAL = Device(
     "virtual",
     """
@@ -155,6 +155,17 @@ mac = "52:54:00:00:00:fc"
 [vf]
 count = 12
 queues = [64, 64, 64]
+[bars.0]
+kind = "memory64"
+regions = [
+    { space = "legacy",  offset = 0x0000, size = 0x1000 },
+    { space = "control", offset = 0x1000, size = 0x1000 },
+    { space = "msix",    offset = 0x2000, size = 0x1000 },
+    { space = "common",  offset = 0x3000, size = 0x1000 },
+    { space = "isr",     offset = 0x4000, size = 0x1000 },
+    { space = "device",  offset = 0x5000, size = 0x1000 },
+    { space = "notify",  offset = 0x6000, size = 0x1000, stride = 4 },
+]
 """,
 )
 

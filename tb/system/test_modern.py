@@ -1,6 +1,8 @@
 """The modern interface: statements MOD-01 to MOD-24 of the test plan."""
 
-from system.devices import MODERN as DEVICES  # noqa: F401
+from system.devices import MODERN, VIRTUAL_DEVICES
+
+DEVICES = (*MODERN, *VIRTUAL_DEVICES)
 
 BENCH = "bench_modern"
 

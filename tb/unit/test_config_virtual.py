@@ -6,6 +6,7 @@ from virtio_mmr.config.device import BarKind, Identity, Space
 from virtio_mmr.export.device_file import completed
 from virtio_mmr.layout import place
 from virtio_mmr.spec import sriov
+from virtio_mmr.spec.features import TransportFeature
 
 PHYSICAL = '[device]\nkind = "net"\n'
 VIRTUAL = PHYSICAL + "[vf]\ncount = 8\n"
@@ -28,6 +29,21 @@ def test_a_short_section_makes_complete_functions():
     assert function.control is not None and not function.control.gate_open
 
 
+#: A modern interface.
+MODERN = """
+[bars.0]
+kind = "memory32"
+regions = [
+    { space = "legacy", offset = 0x000, size = 0x30 },
+    { space = "common", offset = 0x040, size = 0x40 },
+    { space = "isr",    offset = 0x080, size = 0x04 },
+    { space = "notify", offset = 0x090, size = 0x04, stride = 0 },
+    { space = "device", offset = 0x0c0, size = 0x40 },
+    { space = "msix",   offset = 0x800, size = 0x200 },
+]
+"""
+
+
 def test_virtual_functions_differ_from_the_physical_one_where_the_file_says_so():
     function = loads(PHYSICAL + '[vf]\ncount = 2\nqueues = [64, 64, 64]\nfeatures = ["NET_MAC", "NET_CTRL_VQ"]\n'
                      '[vf.config]\nmtu = 9000\n').of(1)
@@ -36,6 +52,17 @@ def test_virtual_functions_differ_from_the_physical_one_where_the_file_says_so()
     assert {name for name, bit in function.kind.features.items() if function.features >> bit & 1} == {
         "NET_MAC", "NET_CTRL_VQ"}
     assert function.config_image[10:12] == (9000).to_bytes(2, "little")
+
+
+def test_sr_iov_is_offered_by_a_modern_physical_function_alone():
+    modern = PHYSICAL + MODERN
+    bit = 1 << TransportFeature.SR_IOV
+    device = loads(modern + "[vf]\ncount = 2\n")
+    assert device.features & bit and device.modern_features & bit and not device.of(1).features & bit
+    assert loads(completed(device)) == device
+    assert not loads(modern).features & bit and not loads(PHYSICAL + "[vf]\ncount = 2\n").features & bit
+    with pytest.raises(ConfigError, match='"SR_IOV": for a modern interface and'):
+        loads(modern + '[features]\noffer = ["SR_IOV"]\n')
 
 
 def test_mac_addresses_count_up():
@@ -73,6 +100,8 @@ def test_more_functions_than_three_bits_can_name_need_ari():
      "vf.config.mtu = 70000: must be from 0 to 65535; write 65535 or a number between the two"),
     ('[vf]\ncount = 1\nfeatures = ["NET_CTRL_RX"]\n',
      "vf.features: NET_CTRL_RX must not be offered without NET_CTRL_VQ; add NET_CTRL_VQ, or remove NET_CTRL_RX"),
+    ('[vf]\ncount = 1\nfeatures = ["SR_IOV"]\n',
+     'vf.features = "SR_IOV": said by the physical function alone; remove it'),
     ('[vf]\ncount = 1\nfeatures = ["BLK_RO"]\n',
      'vf.features[0] = "BLK_RO": a feature of "block", not of "net"; remove it'),
     ('[vf]\ncount = 1\n[vf.bars.2]\nkind = "io"\nregions = [{ space = "legacy", offset = 0, size = 0x24 }]\n',

@@ -51,6 +51,9 @@ _KIND_ALIASES = {"blk": "block", "entropy": "rng"}
 #: The MMR layouts in the order in which they are preferred.
 MMR_LAYOUTS = ("vsec", "literal", "classic")
 
+#: Offered by itself where there are virtual functions to drive, and nowhere else (virtio 1.3, 6).
+_SR_IOV = 1 << TransportFeature.SR_IOV
+
 _UNUSED_NAMES = ("UNUSED", "UNUSED_BIT", "BAD_FEATURE")
 
 _MOST_SERIAL = (1 << 64) - 1
@@ -155,7 +158,12 @@ def _device(top: Table) -> DeviceConfig:
         ),
         requester=_requester(top),
     )
-    return replace(config, vf=_vf(top, config)) if "vf" in top else config
+    several = "vf" in top and config.modern
+    if features & _SR_IOV and not several:
+        raise ConfigError("features.offer", "SR_IOV", "for a modern interface and virtual functions", "remove it")
+    if "vf" not in top:
+        return config
+    return replace(config, features=features | _SR_IOV if several else features, vf=_vf(top, config))
 
 
 def _vf(top: Table, config: DeviceConfig) -> VirtualFunctions:
@@ -164,9 +172,11 @@ def _vf(top: Table, config: DeviceConfig) -> VirtualFunctions:
     table.require("count", "8")
     sizes = table.array("queues", config.queues)
     queues = tuple(integer(f"vf.queues[{index}]", size, 1, rules.MOST_QUEUE_SIZE) for index, size in enumerate(sizes))
-    features = config.features
+    features = config.features & ~_SR_IOV
     if "features" in table:
         features = _features(table, config.kind, key="features")
+    if features & _SR_IOV:
+        raise ConfigError("vf.features", "SR_IOV", "said by the physical function alone", "remove it")
     given = _bars(table.get("bars"), "vf.bars") if "bars" in table else None
     vectors = _vectors(table, queues, given)
     bars = given

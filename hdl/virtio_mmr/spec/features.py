@@ -31,6 +31,7 @@ OFFERED_MODERN = frozenset({
     TransportFeature.ACCESS_PLATFORM,
     TransportFeature.IN_ORDER,
     TransportFeature.ORDER_PLATFORM,
+    TransportFeature.SR_IOV,
     TransportFeature.NOTIFICATION_DATA,
     TransportFeature.NOTIF_CONFIG_DATA,
     TransportFeature.RING_RESET,
