@@ -366,6 +366,13 @@ FAULTS = (
         (block("windows_legacy", "header_ends_where_configuration_starts"), TRAFFIC)),
     # Found by random traffic.
     Fault(
+        "requester/gate.py", "answer.bus_master & awake", "awake",
+        "a virtual function reaches memory though it may not master the bus", (TRAFFIC,), device="virtual"),
+    Fault(
+        "requester/gate.py", "gate.requester.eq(Cat(gate.function, self.bus))",
+        "gate.requester.eq(Cat(gate.function & 0, self.bus))",
+        "virtual functions reach memory in the name of the physical one", (TRAFFIC,), device="virtual"),
+    Fault(
         "state/function.py", "m.d.comb += new.isr.eq(0)",
         "m.d.comb += new.isr.eq(row.isr & 2)",
         "reading the ISR leaves its configuration bit", (TRAFFIC,)),

@@ -67,7 +67,7 @@ regions = [
 
 #: Devices with virtual functions.
 VIRTUAL = {
-    "64-functions": TRANSITIONAL.text + SIXTY_FOUR,
+    "64-functions": TRANSITIONAL.text + SIXTY_FOUR + "[requester]\n",
     "3-functions": """
 schema = 1
 [device]
@@ -87,6 +87,8 @@ big_endian = true
 count = 2
 queues = [32]
 msix_vectors = 3
+[requester]
+reads = 32
 """,
 }
 
@@ -153,7 +155,7 @@ def test_every_way_of_driving_is_used(running, mode):
 @pytest.fixture(scope="module", params=[together(name, name) for name in VIRTUAL])
 def running_several(request):
     """The same for devices with virtual functions."""
-    described = config.loads(VIRTUAL[request.param])
+    described = fuzz_dma.hurried(config.loads(VIRTUAL[request.param]))
     with NativeModel(described, optimize=request.config.getoption("full", default=False)) as native:
         yield native, described
 

@@ -139,7 +139,8 @@ def dma(width: int) -> Device:
     return Device(f"dma-{width}", net(width).text.rstrip() + "\n[requester]\nreads = 32\n")
 
 
-#: More virtual functions than three bits can name, with queues and vectors of their own; the physical one is modern.
+#: More virtual functions than three bits can name, with queues and vectors of their own; the physical one is modern,
+#: and all reach host memory.
 VIRTUAL = Device(
     "virtual",
     """
@@ -166,6 +167,7 @@ regions = [
     { space = "device",  offset = 0x5000, size = 0x1000 },
     { space = "notify",  offset = 0x6000, size = 0x1000, stride = 4 },
 ]
+[requester]
 """,
 )
 

@@ -403,6 +403,13 @@ class Round:
             self._compare_back_end()
             return
         unit = self._stimulus.choose_unit()
+        reaching = [each for each in golden.units[:golden.present + 1]
+                    if each.function.may_request(each.function.fence.epoch)] if self._config.requester else []
+        if reaching and rng.random() < 0.3:
+            unit = rng.choice(reaching)
+            self._transfer(unit.number, rng.random() < 0.5, unit.function.fence.epoch)
+            self._compare_back_end()
+            return
         listening = [each for each in golden.units[1:golden.present + 1]
                      if each.function.control.msix_enabled and not each.function.fence.outstanding]
         if listening and rng.random() < 0.5:
@@ -448,8 +455,7 @@ class Round:
                 self._put(name, function=number, queue=queue)
                 golden.queue_quiet(number, queue)
             case "dma_read" | "dma_write" if self._config.requester is not None:
-                if number == 0:
-                    self._transfer(name == "dma_write", epoch)
+                self._transfer(number, name == "dma_write", epoch)
             case "dma_read":
                 owner, context = rng.randrange(8), rng.getrandbits(16)
                 self._put(name, function=number, epoch=epoch, address=rng.getrandbits(64), bytes=rng.randrange(1, 4097),
@@ -484,10 +490,9 @@ class Round:
         self._compare_events(expected)
         self._compare_counters()
 
-    def _transfer(self, write: bool, epoch: int) -> None:
+    def _transfer(self, function: int, write: bool, epoch: int) -> None:
         """One request of DMA: its packets, and for a read what the back end gets if the host answers it well."""
         rng, native, row = self._rng, self._native, self._config.datapath.width // 8
-        function = 0 if rng.random() < 0.95 else rng.randrange(256)
         address = rng.getrandbits(rng.choice((32, 48, 63)))
         content = rng.randbytes(rng.choice((0, 1, 3, 64, rng.randrange(1, 4097))))
         common = {"function": function, "epoch": epoch, "address": address, "bytes": len(content),

@@ -34,7 +34,7 @@ MODES = {**fuzz.MODES, "dma": 2}
 #: Clocks for a host with patience, in time-outs: a read that is the newest of its owner waits for all others.
 _PATIENCE = 60
 
-#: Bus number and device number throughout a course.
+#: Bus number throughout a course, and device number where its bits do not name virtual functions.
 _BUS, _DEVICE = 3, 5
 
 #: Probabilities of a course: ways to answer a read.
@@ -190,8 +190,9 @@ class DmaRound(Round):
     # What software does
 
     def _config_write(self, offset: int, data: int, enables: int = 0xF) -> list[int]:
+        device = _DEVICE if self._config.vf is None else 0
         return tlp.build(ConfigRequest(
-            write=True, bus=_BUS, device=_DEVICE, offset=offset, data=data, first_be=enables, tag=7))
+            write=True, bus=_BUS, device=device, offset=offset, data=data, first_be=enables, tag=7))
 
     def _field(self, view: str, value: int) -> tuple[int, int]:
         """Dword offset of a field of configuration space, and *value* at its place."""
