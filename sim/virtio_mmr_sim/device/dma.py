@@ -1,7 +1,8 @@
 """The requester port as coroutines: reads and writes of host memory by one function in one epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from virtio_mmr_sim.native.dma import LARGEST, STATUSES
 from virtio_mmr_sim.native.model import BackEnd, Item
@@ -12,6 +13,8 @@ from .tasks import Pending
 RING, PAYLOAD = 0, 1
 
 _CONTEXTS = 1 << 16
+
+T = TypeVar("T")
 
 
 class DmaError(Exception):
@@ -32,18 +35,12 @@ def dma_error(status: str, address: int, length: int) -> DmaError:
 
 
 @dataclass
-class _Read:
+class _Request(Generic[T]):
+    user: "Dma"
     address: int
     length: int
-    pending: Pending[bytes]
+    pending: Pending[T]
     data: bytearray = field(default_factory=bytearray)
-
-
-@dataclass
-class _Write:
-    address: int
-    length: int
-    pending: Pending[None]
 
 
 class DmaPort:
@@ -56,8 +53,8 @@ class DmaPort:
     def __init__(self, backend: BackEnd):
         self._backend = backend
         self._beat = backend.fields("dma_write_data")["data"] // 8
-        self._reads: dict[int, _Read] = {}
-        self._writes: dict[int, _Write] = {}
+        self._reads: dict[int, _Request[bytes]] = {}
+        self._writes: dict[int, _Request[None]] = {}
         self._next = 0
 
     @property
@@ -65,30 +62,31 @@ class DmaPort:
         """Whether any request has not ended."""
         return bool(self._reads or self._writes)
 
-    def _context(self, taken: "dict[int, _Read] | dict[int, _Write]") -> int:
-        if len(taken) >= _CONTEXTS:
-            raise RuntimeError(f"{len(taken)} requests are open: the context has 16 bits")
+    def _context(self, taken: Container[int]) -> int:
+        if len(self._reads) + len(self._writes) >= _CONTEXTS:
+            raise RuntimeError(f"{_CONTEXTS} requests are open: the context has 16 bits, so wait for some")
         while self._next in taken:
             self._next = (self._next + 1) % _CONTEXTS
         context, self._next = self._next, (self._next + 1) % _CONTEXTS
         return context
 
-    def read(self, function: int, epoch: int, address: int, length: int, owner: int) -> Pending[bytes]:
+    def read(self, user: "Dma", address: int, length: int, owner: int) -> Pending[bytes]:
         """Hand in a read of 1 to `LARGEST` bytes."""
         pending: Pending[bytes] = Pending()
         context = self._context(self._reads)
-        self._reads[context] = _Read(address, length, pending)
-        self._backend.put("dma_read", function=function, epoch=epoch, address=address, bytes=length, owner=owner,
-                          context=context)
+        self._reads[context] = _Request(user, address, length, pending)
+        self._backend.put("dma_read", function=user.function, epoch=user.epoch, address=address, bytes=length,
+                          owner=owner, context=context)
         return pending
 
-    def write(self, function: int, epoch: int, address: int, data: bytes) -> Pending[None]:
+    def write(self, user: "Dma", address: int, data: bytes) -> Pending[None]:
         """Hand in a write of 1 to `LARGEST` bytes."""
         pending: Pending[None] = Pending()
         context = self._context(self._writes)
-        self._writes[context] = _Write(address, len(data), pending)
+        self._writes[context] = _Request(user, address, len(data), pending)
         put, beat = self._backend.put, self._beat
-        put("dma_write", function=function, epoch=epoch, address=address, bytes=len(data), context=context, report=1)
+        put("dma_write", function=user.function, epoch=user.epoch, address=address, bytes=len(data), context=context,
+            report=1)
         for at in range(0, len(data), beat):
             part = data[at:at + beat]
             put("dma_write_data", data=int.from_bytes(part, "little"), bytes=len(part), last=at + beat >= len(data))
@@ -103,6 +101,7 @@ class DmaPort:
                 read.data += fields["data"].to_bytes(self._beat, "little")[:fields["bytes"]]
             if fields["last"]:
                 del self._reads[fields["context"]]
+                read.user.ended()
                 if status == "ok":
                     read.pending.set(bytes(read.data))
                 else:
@@ -112,6 +111,7 @@ class DmaPort:
         """Reports of ``dma_write_done``."""
         for _, fields in items:
             write = self._writes.pop(fields["context"])
+            write.user.ended()
             if fields["status"]:
                 write.pending.fail(dma_error("blocked", write.address, write.length))
             else:
@@ -119,32 +119,50 @@ class DmaPort:
 
 
 class Dma:
-    """Host memory as one function sees it in one epoch."""
+    """Host memory as one user sees it: a function in one epoch, or one queue of it.
+
+    The coroutines raise `DmaError` if not all bytes could be moved. Whether there is memory where something was written
+    nobody ever says.
+    """
 
     def __init__(self, port: DmaPort, function: int, epoch: int):
-        self._port, self._function, self._epoch = port, function, epoch
+        self._port, self.function, self.epoch = port, function, epoch
+        self._open = 0
+        self._quiet: list[Pending[None]] = []
+
+    def begin_read(self, address: int, length: int, owner: int = PAYLOAD) -> list[Pending[bytes]]:
+        """Hand in a read; its parts in order."""
+        parts = [self._port.read(self, address + at, min(LARGEST, length - at), owner)
+                 for at in range(0, length, LARGEST)]
+        self._open += len(parts)
+        return parts
+
+    def begin_write(self, address: int, data: bytes) -> list[Pending[None]]:
+        """Hand in a write; its parts."""
+        parts = [self._port.write(self, address + at, data[at:at + LARGEST]) for at in range(0, len(data), LARGEST)]
+        self._open += len(parts)
+        return parts
 
     async def read(self, address: int, length: int, owner: int = PAYLOAD) -> bytes:
-        """*length* bytes at *address*.
-
-        Raises
-        ------
-        DmaError
-            If they cannot all be had.
-        """
-        parts = [self._port.read(self._function, self._epoch, address + at, min(LARGEST, length - at), owner)
-                 for at in range(0, length, LARGEST)]
-        return b"".join([await part for part in parts])
+        """*length* bytes at *address*."""
+        return b"".join([await part for part in self.begin_read(address, length, owner)])
 
     async def write(self, address: int, data: bytes) -> None:
-        """Write *data* at *address*; returns when it is in the ordered queue.
-
-        Raises
-        ------
-        DmaError
-            If some of it may not leave. Whether there is memory nobody ever says.
-        """
-        parts = [self._port.write(self._function, self._epoch, address + at, data[at:at + LARGEST])
-                 for at in range(0, len(data), LARGEST)]
-        for part in parts:
+        """Write *data* at *address*; returns when it is in the ordered queue."""
+        for part in self.begin_write(address, data):
             await part
+
+    async def quiet(self) -> None:
+        """Wait until everything has ended that was handed in."""
+        if self._open:
+            pending: Pending[None] = Pending()
+            self._quiet.append(pending)
+            await pending
+
+    def ended(self) -> None:
+        """A request has ended."""
+        self._open -= 1
+        if not self._open:
+            quiet, self._quiet = self._quiet, []
+            for pending in quiet:
+                pending.set(None)

@@ -153,6 +153,7 @@ class SplitRing:
         self._heads: deque[int] = deque()
         self._taken: deque[Chain] = deque()
         self._used_chains: list[Chain] = []
+        self._suppressed = False
 
     # Reading what the driver has made
 
@@ -271,15 +272,17 @@ class SplitRing:
 
     async def suppress(self) -> None:
         """Ask not to be notified; with event indexes that needs no word."""
-        if not self.features.event_index:
+        if not self.features.event_index and not self._suppressed:
             await self._write(self._used, self._number.pack(NO_NOTIFY))
+            self._suppressed = True
 
     async def watch(self) -> bool:
         """Ask to be notified of the next request. True if there is one already: then it may not be told."""
         if self.features.event_index:
             await self._write(self._used + HEAD + USED * self._size, self._number.pack(self._seen))
-        else:
+        elif self._suppressed:
             await self._write(self._used, self._number.pack(0))
+            self._suppressed = False
         return bool(self._heads) or await self._look()
 
     def rewind(self) -> None:
