@@ -159,7 +159,7 @@ class Machine:
         rings = [DriverRing(self.memory, size, *legacy_areas(page, size), event_index=bool(bound.features >> 29 & 1))
                  for page, size in zip(pages, bound.sizes, strict=True)]
         self.settle()
-        return Driver(self, port, lambda queue: legacy.run(driver.notify(queue), port), bound.features, rings)
+        return Driver(self, port, lambda script: legacy.run(script, port), driver, bound.features, rings)
 
     def modern_driver(self, features=(1 << 64) - 1, vectors=0, entries=64):
         """The same for a modern one; its areas lie apart."""
@@ -179,7 +179,7 @@ class Machine:
         rings = [DriverRing(self.memory, size, *three, event_index=bool(bound.features >> 29 & 1))
                  for three, size in zip(areas, bound.sizes, strict=True)]
         self.settle()
-        return Driver(self, port, lambda queue: modern.run(driver.notify(queue), port), bound.features, rings)
+        return Driver(self, port, lambda script: modern.run(script, port), driver, bound.features, rings)
 
     def clear(self, descriptors, available, used, size):
         self.memory.write(descriptors, bytes(16 * size))
@@ -190,8 +190,12 @@ class Machine:
 class Driver:
     """A driver that has set the device up."""
 
-    def __init__(self, machine, port, notify, features, rings):
-        self.machine, self.port, self.notify, self.features, self.rings = machine, port, notify, features, rings
+    def __init__(self, machine, port, play, scripts, features, rings):
+        self.machine, self.port, self.play, self.scripts = machine, port, play, scripts
+        self.features, self.rings = features, rings
+
+    def notify(self, queue):
+        self.play(self.scripts.notify(queue))
 
     def request(self, queue, readable=(), writable=(), **where):
         """Make one request and wait for it; bytes written."""
