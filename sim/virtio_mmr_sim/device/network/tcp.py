@@ -26,8 +26,8 @@ IN_FLIGHT = 16
 #: Our window.
 WINDOW = 0xFFFF
 
-#: Seconds before something is sent again at first (each time it is twice as long), and how often it is.
-TIMEOUT, TRIES = 0.5, 8
+#: Seconds before something is sent again: at first, each time twice as long, but no longer than; and how often it is.
+TIMEOUT, LONGEST, TRIES = 0.5, 8.0, 12
 
 #: Seconds for which a connection that both sides have closed still answers, and one that only we have closed waits.
 LINGER, HALF_CLOSED = 2.0, 60.0
@@ -134,6 +134,8 @@ class Connection:
         #: Bytes from `_unacknowledged` on, once the SYN is acknowledged; a FIN stands behind them if we are closing.
         self._data = bytearray()
         self._closing = self._fin_acknowledged = self._fin_seen = False
+        #: The oldest segment was sent again and is not acknowledged.
+        self._again_sent = False
         self._duplicates = self._tries = 0
         self.due: float | None = None
         self._send_syn()
@@ -166,7 +168,8 @@ class Connection:
         self._arm()
 
     def _acknowledge(self) -> None:
-        self._emit(ACK)
+        self._server.emit(self._peer, Segment(
+            self._local, self._remote, self._highest, self._expected, ACK, WINDOW))
 
     @property
     def _fin_sent(self) -> bool:
@@ -174,11 +177,11 @@ class Connection:
             self._closing and (self._next - self._unacknowledged) & 0xFFFF_FFFF > len(self._data))
 
     def _arm(self) -> None:
-        self.due = self._server.clock() + TIMEOUT * 2 ** self._tries
+        self.due = self._server.clock() + min(TIMEOUT * 2 ** self._tries, LONGEST)
 
     def _output(self) -> None:
         """Send what the window and the cable take."""
-        if self.state is not State.ESTABLISHED:
+        if self.state is not State.ESTABLISHED or self._again_sent:
             return
         room = min(self._window, IN_FLIGHT * self._most)
         while not self._fin_sent:
@@ -208,7 +211,7 @@ class Connection:
     def _again(self) -> None:
         """Send the oldest segment again, and what is behind it only when that is acknowledged."""
         part = bytes(self._data[:min(self._most, max(self._window, 1))])
-        self._next = self._unacknowledged
+        self._next, self._again_sent = self._unacknowledged, True
         self._emit(ACK | (FIN if self._closing and len(part) == len(self._data) else 0), part)
 
     # Receiving
@@ -260,6 +263,7 @@ class Connection:
             self._fin_acknowledged |= self._closing and fresh > len(self._data)
             del self._data[:fresh]
             self._unacknowledged, self._duplicates, self._tries, self.due = number, 0, 0, None
+            self._again_sent = False
             if _before(self._next, number):
                 self._next = number
         elif self._next != number and not segment.length and segment.window == self._window:

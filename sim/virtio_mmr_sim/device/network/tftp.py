@@ -88,8 +88,8 @@ class TftpServer:
         opcode = int.from_bytes(datagram.data[:2], "big")
         if opcode not in (Opcode.READ, Opcode.WRITE) or len(words) < 3:
             raise Malformed("no request of TFTP")
-        name, mode = (word.decode("latin-1") for word in words[:2])
-        data = self._files.get(name.lstrip("/"))
+        name, mode = words[0].decode("latin-1").lstrip("/"), words[1].decode("latin-1")
+        data = self._files.get(name)
         if opcode == Opcode.WRITE:
             self._refuse(packet, datagram, Error.ACCESS, "nothing can be written here")
         elif mode.lower() != "octet":
