@@ -110,6 +110,8 @@ class Machine:
         for number, found in enumerate(windows, 1):
             self.ports.append(Port(self, number, found))
             self.ports[number].command(setup.BUS_MASTER)
+            # Virtual functions are a hypervisor's, who opens the gate when there is a guest.
+            self.ports[number].gate(True)
 
     def _message(self, address, data, requester):
         offset = address - MESSAGES
@@ -166,7 +168,7 @@ class Machine:
         port = self.ports[0]
         if vectors:
             port.set_vectors(vectors)
-        areas = [(0x8_0000 + 0x1_0000 * index, 0x9_0002 + 0x1_0000 * index, 0xA_0004 + 0x1_0000 * index)
+        areas = [(0x8_0000 + 0x4000 * index, 0x9_0002 + 0x4000 * index, 0xA_0004 + 0x4000 * index)
                  for index in range(len(self.config.queues))]
         for three in areas:
             self.clear(*three, entries)
