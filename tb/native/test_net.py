@@ -2,9 +2,9 @@
 
 import random
 
+import frames
 import pytest
 from attached import Machine
-from unit import test_peer as wire
 from virtio_mmr import config
 from virtio_mmr_sim import toolchain
 
@@ -69,6 +69,8 @@ regions = [
 RECEIVE, TRANSMIT, APART = 0x20_0000, 0x28_0000, 2048
 
 MERGEABLE, CHECKSUM = 1 << 15, 1
+
+pytestmark = pytest.mark.xdist_group("software-net")
 
 
 @pytest.fixture(scope="module")
@@ -189,11 +191,11 @@ def test_a_checksum_that_the_driver_leaves_open_is_completed(design):
     card = Card(machine.legacy_driver(features=CHECKSUM), 10)
     card.lend(4)
     own = bytes([192, 0, 2, 16])
-    request = wire.udp(own, wire.SERVER_IP, (2000, 69), b"\0\1none\0octet\0")
-    pseudo = own + wire.SERVER_IP + bytes((0, 17)) + request[38:40]
-    request = request[:40] + wire.ones_complement(pseudo).to_bytes(2, "big") + request[42:]
+    request = frames.udp(own, frames.SERVER_IP, (2000, 69), b"\0\1none\0octet\0")
+    pseudo = own + frames.SERVER_IP + bytes((0, 17)) + request[38:40]
+    request = request[:40] + frames.ones_complement(pseudo).to_bytes(2, "big") + request[42:]
     (answer, _), = card.exchange(request, header=b"\1" + bytes(5) + (34).to_bytes(2, "little") + b"\6\0")
-    assert wire.unpack_udp(answer)[3][:4] == b"\0\5\0\1"
+    assert frames.unpack_udp(answer)[3][:4] == b"\0\5\0\1"
 
 
 def test_a_client_boots_over_the_link(design):
@@ -204,16 +206,16 @@ def test_a_client_boots_over_the_link(design):
     machine, _ = machine_of(design, peer, clock=lambda: now[0])
     card = Card(machine.legacy_driver(), 12)
     card.lend(30)
-    (offer, _), = card.exchange(wire.dhcp(1))
-    _, _, fields, options = wire.unpack_dhcp(offer)
-    (answer, _), = card.exchange(wire.dhcp(3, requested=fields["yours"], server=options[54]))
-    _, _, fields, options = wire.unpack_dhcp(answer)
+    (offer, _), = card.exchange(frames.dhcp(1))
+    _, _, fields, options = frames.unpack_dhcp(offer)
+    (answer, _), = card.exchange(frames.dhcp(3, requested=fields["yours"], server=options[54]))
+    _, _, fields, options = frames.unpack_dhcp(answer)
     assert options[53] == b"\5" and fields["file"] == b"kernel"
     own, got, port = fields["yours"], b"", 69
     request = b"\0\1" + fields["file"] + b"\0octet\0"
     while len(got) < len(content):
-        (answer, _), = card.exchange(wire.udp(own, wire.SERVER_IP, (2000, port), request))
-        _, _, (port, _), data = wire.unpack_udp(answer)
+        (answer, _), = card.exchange(frames.udp(own, frames.SERVER_IP, (2000, port), request))
+        _, _, (port, _), data = frames.unpack_udp(answer)
         assert data[:4] == b"\0\3" + (len(got) // 512 + 1).to_bytes(2, "big")
         got, request = got + data[4:], b"\0\4" + data[2:4]
         if len(got) == 1024:
@@ -221,7 +223,7 @@ def test_a_client_boots_over_the_link(design):
             assert machine.device.wake_at == 1.0
             now[0] = 1.0
             machine.settle()
-            assert [wire.unpack_udp(again) for again, _ in card.received()] == [wire.unpack_udp(answer)]
+            assert [frames.unpack_udp(again) for again, _ in card.received()] == [frames.unpack_udp(answer)]
             assert machine.device.wake_at == 2.0
             now[0] = 0.0
     assert got == content

@@ -5,6 +5,7 @@ import random
 import pytest
 from attached import Machine
 from virtio_mmr import config
+from virtio_mmr.config.device import Space
 from virtio_mmr_sim import toolchain
 
 toolchain.skip_or_fail("verilator", "g++", "make")
@@ -52,6 +53,8 @@ reads = 32
 largest_read = 512
 timeout = 4096
 """
+
+pytestmark = pytest.mark.xdist_group("software-block")
 
 READ, WRITE, FLUSH, GET_ID = 0, 1, 4, 8
 HEADER, STATUS, DATA, TABLE = 0x10_0000, 0x10_0100, 0x20_0001, 0x30_0000
@@ -237,20 +240,16 @@ def test_after_a_reset_in_the_middle_of_traffic_not_a_byte_moves(machine, kind, 
         machine.turn()
         machine.model.clock(4)
     if kind == "modern":
-        machine.ports[0].put(_space("common"), 0x14, 1, 0)
+        machine.ports[0].put(Space.COMMON, 0x14, 1, 0)
     else:
         machine.ports[0].write(0x12, 1, 0)
     # The read of the status that the driver waits for: behind it, memory is its own again.
-    assert (machine.ports[0].get(_space("common"), 0x14, 1) if kind == "modern" else driver.status()) == 0
+    assert (machine.ports[0].get(Space.COMMON, 0x14, 1) if kind == "modern" else driver.status()) == 0
     before = bytes(machine.memory.bytes)
     machine.settle()
     assert machine.memory.bytes == before
     assert Disk(ready(machine, kind)).read(7, (DATA, 512))
     assert machine.faults == []
-
-
-def _space(name):
-    return config.device.Space(name)
 
 
 @pytest.mark.parametrize("turns", [1, 10, 50, 150])
@@ -293,11 +292,11 @@ def test_a_buffer_that_ends_outside_of_memory_stops_the_device(machine):
     machine.settle()
     assert [(queue, cause) for queue, cause, _ in machine.faults] == [(0, 2)]
     assert driver.status() & 0x40
-    assert machine.ports[0].get(_space("control"), 0x14, 4) == 1 << 2
+    assert machine.ports[0].get(Space.CONTROL, 0x14, 4) == 1 << 2
     assert machine.device.functions[0].epoch != before
     # A reset alone does not help: first somebody says that it was seen.
     machine.ports[0].write(0x12, 1, 0)
-    machine.ports[0].put(_space("control"), 0x14, 4, 1 << 2)
+    machine.ports[0].put(Space.CONTROL, 0x14, 4, 1 << 2)
     assert Disk(machine.legacy_driver()).read(0, (DATA, 512))
 
 
@@ -315,7 +314,7 @@ def test_a_ring_that_breaks_the_rules_stops_the_device(machine, spoil, cause):
     driver.notify(0)
     machine.settle()
     assert [(queue, found) for queue, found, _ in machine.faults] == [(0, cause)]
-    assert machine.ports[0].get(_space("control"), 0x14, 4) == 1 << cause
+    assert machine.ports[0].get(Space.CONTROL, 0x14, 4) == 1 << cause
 
 
 def test_rings_outside_of_memory_stop_the_device(machine):
@@ -328,14 +327,13 @@ def test_rings_outside_of_memory_stop_the_device(machine):
 
 def test_a_queue_that_is_reset_alone_is_let_go_of_and_can_be_started_again(machine):
     driver = machine.modern_driver()
-    space = _space("common")
     flood(driver)
     for _ in range(40):
         machine.turn()
         machine.model.clock(4)
-    machine.ports[0].put(space, 0x16, 2, 0)
-    machine.ports[0].put(space, 0x3A, 2, 1)
-    machine.run(lambda: machine.ports[0].get(space, 0x3A, 2) == 0)
+    machine.ports[0].put(Space.COMMON, 0x16, 2, 0)
+    machine.ports[0].put(Space.COMMON, 0x3A, 2, 1)
+    machine.run(lambda: machine.ports[0].get(Space.COMMON, 0x3A, 2) == 0)
     before = bytes(machine.memory.bytes)
     machine.settle()
     assert machine.memory.bytes == before
@@ -371,7 +369,7 @@ def test_whatever_stands_in_memory_the_device_answers_or_stops(machine, seed):
         if machine.faults:
             break
     machine.ports[0].write(0x12, 1, 0)
-    machine.ports[0].put(_space("control"), 0x14, 4, 0xFF)
+    machine.ports[0].put(Space.CONTROL, 0x14, 4, 0xFF)
     machine.settle()
     assert Disk(machine.legacy_driver()).read(3, (DATA, 512))
     assert machine.model.violation_counts() == {}
