@@ -171,7 +171,7 @@ class NativeModel:
     Parameters
     ----------
     config
-        What to generate. None: *verilog* and *interface* are given.
+        What to generate, unless *verilog* and *interface* are given, which then are of that device.
     waves
         File to write waves to (VCD); slow.
     optimize
@@ -192,7 +192,7 @@ class NativeModel:
         waves: Path | None = None,
         optimize: bool = True,
     ) -> None:
-        if config is not None:
+        if config is not None and verilog is None:
             from virtio_mmr.gateware import shell
 
             generated = shell.generate(config)
@@ -424,6 +424,20 @@ class NativeModel:
             clocks += 1
             if clocks > PATIENCE:
                 raise NativeError(f"write before {address:#x} was not accepted")
+
+    def io_read(self, address: int, size: int) -> int:
+        """Read 1, 2 or 4 bytes of I/O space, inside one dword."""
+        start, _, enables, _ = tlp.extent(address, size)
+        request = tlp.IoRequest(address=start, first_be=enables, tag=self._next_tag())
+        dword = self._completion(tlp.build(request), request.tag).payload[0]
+        return dword >> 8 * (address - start) & (1 << 8 * size) - 1
+
+    def io_write(self, address: int, size: int, value: int) -> None:
+        """Write 1, 2 or 4 bytes of I/O space, inside one dword, and wait for the completion."""
+        start, _, enables, _ = tlp.extent(address, size)
+        request = tlp.IoRequest(
+            write=True, address=start, data=value << 8 * (address - start), first_be=enables, tag=self._next_tag())
+        self._completion(tlp.build(request), request.tag)
 
     def config_read(
         self, offset: int, enables: int = 0xF, *, bus: int = 0, device: int = 0, function: int = 0

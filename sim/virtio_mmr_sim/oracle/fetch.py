@@ -63,12 +63,14 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """One way to get programs: packages, and the suites that hold them."""
 
     suites: tuple[str, ...]
     packages: tuple[str, ...]
     programs: tuple[str, ...]
+    #: Packages that they depend on and that are not taken.
+    left_out: tuple[str, ...] = _LEFT_OUT
 
 
 def archive(targets: str, read: Callable[[str], str]) -> Archive | None:
@@ -127,7 +129,7 @@ def _machine() -> Archive:
 class _PrivateApt:
     """apt with its own sources, lists, status and cache under *place*."""
 
-    def __init__(self, place: Path, source_list: str) -> None:
+    def __init__(self, place: Path, source_list: str, left_out: Sequence[str] = _LEFT_OUT) -> None:
         for folder in ("state/lists/partial", "cache/archives/partial"):
             (place / folder).mkdir(parents=True, exist_ok=True)
         (place / "sources.list").write_text(source_list)
@@ -135,7 +137,7 @@ class _PrivateApt:
         (place / "status").write_text("".join(
             f"Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\n"
             f"Multi-Arch: foreign\nVersion: 99:9999\nMaintainer: none\nDescription: left out\n\n"
-            for name in _LEFT_OUT))
+            for name in left_out))
         self.archives = place / "cache/archives"
         self._options = [word for option in (
             f"Dir::Etc::sourcelist={place}/sources.list", "Dir::Etc::sourceparts=/dev/null",
@@ -152,9 +154,9 @@ class _PrivateApt:
         return _run(["apt-get", *self._options, *arguments], what)
 
 
-def _fetch(plan: _Plan, source: Archive, place: Path, progress: Progress) -> dict[str, object]:
+def _fetch(plan: Plan, source: Archive, place: Path, progress: Progress) -> dict[str, object]:
     """Fill ``place/prefix`` by *plan*; what came, for the stamp."""
-    apt = _PrivateApt(place / "apt", "".join(source.line(suite) for suite in plan.suites))
+    apt = _PrivateApt(place / "apt", "".join(source.line(suite) for suite in plan.suites), plan.left_out)
     progress(f"package lists of {', '.join(plan.suites)}")
     apt.run(f"reading the package lists of {', '.join(plan.suites)}", "update", "-q")
     request = ["install", "-y", "-q", "-t", plan.suites[-1], *plan.packages]
@@ -197,6 +199,22 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
+def fetch_plan(plan: Plan, prefix: Path, progress: Progress = lambda text: None) -> dict[str, object]:
+    """Unpack what *plan* names below *prefix* and return the stamp; does nothing if that has been done.
+
+    Raises
+    ------
+    FetchError
+        If apt or dpkg is absent, no Debian archive is known, or it cannot be reached.
+    """
+    stamp = prefix / toolchain.PREFIX_STAMP
+    with _alone(prefix.parent):
+        if stamp.is_file():
+            kept: dict[str, object] = json.loads(stamp.read_text())
+            return kept
+        return _install(plan, _machine(), prefix, progress)
+
+
 def fetch(progress: Progress = lambda text: None, *, again: bool = False) -> dict[str, object]:
     """Make the private prefix complete and return its stamp; does nothing if it is (unless *again*).
 
@@ -216,18 +234,18 @@ def fetch(progress: Progress = lambda text: None, *, again: bool = False) -> dic
         source = _machine()
         suites = RELEASE, f"{RELEASE}-backports"
         try:
-            return _install(_Plan(suites, ("qemu-system-x86", "pciutils"), ("qemu", "lspci")), source, prefix,
+            return _install(Plan(suites, ("qemu-system-x86", "pciutils"), ("qemu", "lspci")), source, prefix,
                             progress)
         except FetchError as error:
             problem = error
         if toolchain.find("lspci").found or not source.release:
             raise problem
         progress(f"QEMU cannot be had; taking lspci from {source.release}")
-        _install(_Plan((source.release,), ("pciutils",), ("lspci",)), source, prefix, progress)
+        _install(Plan((source.release,), ("pciutils",), ("lspci",)), source, prefix, progress)
         raise FetchError(f"lspci is there, from {source.release}, but QEMU is not: {problem}")
 
 
-def _install(plan: _Plan, source: Archive, prefix: Path, progress: Progress) -> dict[str, object]:
+def _install(plan: Plan, source: Archive, prefix: Path, progress: Progress) -> dict[str, object]:
     """Carry out *plan* beside the prefix, then put the result in its place at once."""
     place = prefix.with_name("fetching")
     shutil.rmtree(place, ignore_errors=True)

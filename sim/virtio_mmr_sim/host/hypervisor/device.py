@@ -8,7 +8,7 @@ from virtio_mmr.spec.control import BadState
 from virtio_mmr.spec.legacy import HEADER
 from virtio_mmr.spec.status import Isr, Status
 
-from .configuration import GuestConfiguration
+from .configuration import IO_BAR, TABLE_BAR, GuestConfiguration
 from .consistent import ConsistentConfig
 from .control import ControlPage
 from .discover import MmrFunction
@@ -119,6 +119,12 @@ class TransitionalDevice:
         await self._host.config_write(self.function.routing_id, COMMAND, _MEMORY | _NO_LINE | master, 2)
 
     # The guest's configuration space
+
+    @property
+    def bar_sizes(self) -> dict[int, int]:
+        """Bytes of the guest's BARs, by index."""
+        sizes = {IO_BAR: self._configuration.io_size, TABLE_BAR: self._configuration.table_size}
+        return {index: size for index, size in sizes.items() if size}
 
     async def config_read(self, offset: int, size: int) -> int:
         """Read 1, 2 or 4 bytes of the guest's configuration space."""

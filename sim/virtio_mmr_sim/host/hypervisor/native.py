@@ -1,17 +1,38 @@
 """The native simulation of a generated design as a machine."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from virtio_mmr_sim.model import tlp
-from virtio_mmr_sim.native.model import NativeModel, Unsupported
+from virtio_mmr_sim.native.model import Unsupported
 
 from .interface import Unfit
+
+
+class Link(Protocol):
+    """The register accesses of `NativeModel`, and of what stands for one."""
+
+    def config_read(
+        self, offset: int, enables: int = 0xF, *, bus: int = 0, device: int = 0, function: int = 0
+    ) -> int:
+        """Read a dword of configuration space."""
+
+    def config_write(
+        self, offset: int, data: int, enables: int = 0xF, *, bus: int = 0, device: int = 0, function: int = 0
+    ) -> None:
+        """Write a dword of configuration space."""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Read memory space."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write memory space."""
 
 
 class NativeHost:
     """A design whose functions and memory BARs are those of *bars*: by routing id, then by index."""
 
-    def __init__(self, model: NativeModel, bars: Mapping[int, Mapping[int, int]]):
+    def __init__(self, model: Link, bars: Mapping[int, Mapping[int, int]]):
         self._model, self._bars = model, bars
 
     async def config_read(self, function: int, offset: int, size: int) -> int:

@@ -1,0 +1,239 @@
+"""What stands between QEMU and the link, each part alone: the server, shared memory, interrupts, the archive."""
+
+import array
+import json
+import mmap
+import os
+import shutil
+import socket
+import struct
+import subprocess
+
+import pytest
+from virtio_mmr_sim import toolchain
+from virtio_mmr_sim.guest import initramfs, packages
+from virtio_mmr_sim.guest.interrupts import Line, Vectors
+from virtio_mmr_sim.guest.memory import GuestMemory
+from virtio_mmr_sim.guest.vfio_user import CONFIG_REGION, Disconnected, ProtocolError, Region, Server
+from virtio_mmr_sim.native.host_memory import OutsideMemory
+from virtio_mmr_sim.oracle.fetch import FetchError
+
+HEADER = struct.Struct("<HHIII")
+
+
+class Device:
+    """Notes what it is asked."""
+
+    def __init__(self):
+        self.regions = {0: Region(0x1000), CONFIG_REGION: Region(256)}
+        self.vectors, self.has_line = 3, True
+        self.log = []
+
+    def region_read(self, region, offset, size):
+        self.log.append(("read", region, offset, size))
+        return bytes(range(size))
+
+    def region_write(self, region, offset, data):
+        self.log.append(("write", region, offset, data))
+
+    def set_line(self, descriptor):
+        self.log.append(("line", descriptor is not None))
+
+    def mask_line(self, masked):
+        self.log.append(("mask", masked))
+
+    def set_vectors(self, start, descriptors):
+        self.log.append(("vectors", start, [descriptor is not None for descriptor in descriptors]))
+
+    def reset(self):
+        self.log.append(("reset",))
+
+
+class Client:
+    """The other end of the socket."""
+
+    def __init__(self):
+        self.socket, theirs = socket.socketpair()
+        self.device, self.memory = Device(), GuestMemory()
+        self.server = Server(theirs, self.device, self.memory)
+
+    def send(self, command, body=b"", flags=0, descriptors=()):
+        data = HEADER.pack(7, command, HEADER.size + len(body), flags, 0) + body
+        socket.send_fds(self.socket, [data], descriptors)
+
+    def ask(self, command, body=b"", descriptors=()):
+        """Error number and body of the answer."""
+        self.send(command, body, descriptors=descriptors)
+        assert self.server.step() == 1
+        answer = self.socket.recv(1 << 16)
+        number, same, size, flags, error = HEADER.unpack_from(answer)
+        assert (number, same, size, flags & 0xF) == (7, command, len(answer), 1)
+        assert bool(flags & 0x20) == bool(error)
+        return error, answer[HEADER.size:]
+
+
+@pytest.fixture
+def client():
+    made = Client()
+    yield made
+    made.server.close()
+    made.socket.close()
+    made.memory.close()
+
+
+def test_the_server_agrees_on_a_version_and_says_its_limits(client):
+    error, answer = client.ask(1, struct.pack("<HH", 0, 2) + b'{"capabilities":{}}\0')
+    assert (error, struct.unpack_from("<HH", answer)) == (0, (0, 1))
+    assert json.loads(answer[4:-1])["capabilities"]["max_msg_fds"] == 8
+    client.send(1, struct.pack("<HH", 1, 0) + b"{}\0")
+    with pytest.raises(ProtocolError, match=r"speaks version 1\.0"):
+        client.server.step()
+
+
+def test_device_regions_and_interrupts_are_described(client):
+    assert struct.unpack("<IIII", client.ask(4, bytes(16))[1])[1:] == (3, 9, 5)
+    for index, size in ((0, 0x1000), (1, 0), (CONFIG_REGION, 256)):
+        answer = struct.unpack("<IIIIQQ", client.ask(5, struct.pack("<IIIIQQ", 32, 0, index, 0, 0, 0))[1])
+        assert answer == (32, 3 if size else 0, index, 0, size, 0)
+    # The line is maskable and masks itself; messages are not.
+    for index, (flags, count) in enumerate([(0b0111, 1), (0b1001, 0), (0b1001, 3), (0b1001, 0), (0b1001, 0)]):
+        answer = client.ask(7, struct.pack("<IIII", 16, 0, index, 0))[1]
+        assert struct.unpack("<IIII", answer)[1:] == (flags, index, count)
+    assert client.ask(7, struct.pack("<IIII", 16, 0, 5, 0)) == (22, b"")
+
+
+def test_accesses_reach_the_device_and_posted_writes_are_not_answered(client):
+    place = struct.pack("<QII", 0x12, 0, 2)
+    assert client.ask(9, place) == (0, place + b"\0\1")
+    client.send(10, place + b"ab", flags=0x10)
+    assert client.server.step() == 1
+    assert client.ask(10, place + b"cd") == (0, place)
+    assert client.device.log == [("read", 0, 0x12, 2), ("write", 0, 0x12, b"ab"), ("write", 0, 0x12, b"cd")]
+    assert client.ask(9, struct.pack("<QII", 0, 3, 4)) == (22, b"")
+
+
+def test_a_message_in_pieces_is_one_message(client):
+    data = HEADER.pack(7, 13, HEADER.size, 0, 0)
+    for part in (data[:5], data[5:]):
+        client.socket.sendall(part)
+        client.server.step()
+    assert client.device.log == [("reset",)]
+    assert HEADER.unpack(client.socket.recv(100)) == (7, 13, 16, 1, 0)
+
+
+def test_a_client_that_leaves_or_talks_nonsense_is_noticed(client):
+    client.socket.sendall(HEADER.pack(1, 4, 3, 0, 0))
+    with pytest.raises(ProtocolError, match="message 1: command 4, 3 bytes"):
+        client.server.step()
+    other = Client()
+    other.socket.close()
+    with pytest.raises(Disconnected):
+        other.server.step()
+    other.server.close()
+
+
+def test_interrupts_are_handed_over_with_their_descriptors(client):
+    event = os.eventfd(0)
+
+    def ask(flags, index, start, count, descriptors=()):
+        assert client.ask(8, struct.pack("<IIIII", 20, flags, index, start, count), descriptors) == (0, b"")
+
+    ask(0x24, 2, 1, 2, (event,))
+    ask(0x21, 2, 0, 0)
+    ask(0x24, 0, 0, 1, (event,))
+    ask(0x11, 0, 0, 1)
+    os.close(event)
+    assert client.device.log == [("vectors", 1, [True, False]), ("vectors", 0, [False] * 3), ("line", True),
+                                 ("mask", False)]
+
+
+def test_shared_memory_is_read_and_written_at_guest_addresses(client):
+    descriptor = os.memfd_create("memory")
+    os.ftruncate(descriptor, 0x4000)
+    for flags, offset, address, size in ((3, 0x1000, 0x8000, 0x1000), (3, 0x3000, 0x9000, 0x1000),
+                                         (1, 0, 0x2_0000_0000, 0x1000)):
+        assert client.ask(2, struct.pack("<IIQQQ", 32, flags, offset, address, size), (descriptor,)) == (0, b"")
+    # Without a descriptor there is nothing to reach.
+    assert client.ask(2, struct.pack("<IIQQQ", 32, 1, 0, 0xA000, 0x1000)) == (0, b"")
+    client.memory.write(0x8FFE, b"abcd")
+    with mmap.mmap(descriptor, 0x4000) as file:
+        assert (file[0x1FFE:0x2000], file[0x3000:0x3002]) == (b"ab", b"cd")
+    assert client.memory.read(0x8FFC, 8) == b"\0\0abcd\0\0"
+    for address, size in ((0x7FFF, 1), (0x9FFF, 2), (0xA000, 1)):
+        with pytest.raises(OutsideMemory):
+            client.memory.read(address, size)
+    with pytest.raises(OutsideMemory):
+        client.memory.write(0x2_0000_0000, b"read-only")
+    assert client.ask(3, struct.pack("<IIQQ", 24, 0, 0x8000, 0x1000))[0] == 0
+    with pytest.raises(OutsideMemory):
+        client.memory.read(0x8000, 1)
+    assert client.memory.read(0x9000, 2) == b"cd"
+    os.close(descriptor)
+
+
+def rings(event):
+    """How often an eventfd was rung since the last look."""
+    try:
+        return array.array("Q", os.read(event, 8))[0]
+    except BlockingIOError:
+        return 0
+
+
+def test_a_line_is_told_once_until_the_client_listens_again():
+    event, line = os.eventfd(0, os.EFD_NONBLOCK), Line()
+    line.set_level(True)
+    line.set_descriptor(os.dup(event))
+    assert rings(event) == 1
+    line.set_level(False)
+    line.set_level(True)
+    assert rings(event) == 0
+    line.mask(False)
+    assert rings(event) == 1
+    line.set_level(False)
+    line.mask(False)
+    assert (rings(event), line.count) == (0, 2)
+    line.set_descriptor(None)
+    os.close(event)
+
+
+def test_a_vector_is_programmed_when_its_descriptor_comes_and_goes():
+    event, programmed = os.eventfd(0, os.EFD_NONBLOCK), []
+    vectors = Vectors(2, lambda vector, wanted: programmed.append((vector, wanted)))
+    vectors.set_descriptors(0, [None, os.dup(event)])
+    vectors.fire(1)
+    vectors.fire(0)
+    assert (rings(event), dict(vectors.counts)) == (1, {0: 1, 1: 1})
+    vectors.set_descriptors(0, [None, None])
+    assert programmed == [(1, True), (1, False)]
+    os.close(event)
+
+
+def test_the_archive_is_one_that_others_can_read(tmp_path):
+    data = initramfs.archive({"bin": (0o040755, b""), "bin/a": (0o100755, b"12345"), "b": (0o100644, b"")})
+    cpio = shutil.which("cpio")
+    if cpio is None:
+        # Field by field, as the kernel reads it: magic, 13 numbers of 8 digits, name, padding to 4, data, padding.
+        names, at = [], 0
+        while at < len(data):
+            assert data[at:at + 6] == b"070701"
+            fields = [int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in range(13)]
+            name = data[at + 110:at + 110 + fields[11] - 1].decode()
+            body = (at + 110 + fields[11] + 3) // 4 * 4
+            names.append((name, fields[1], data[body:body + fields[6]]))
+            at = (body + fields[6] + 3) // 4 * 4
+        assert names == [("bin", 0o040755, b""), ("bin/a", 0o100755, b"12345"), ("b", 0o100644, b""),
+                         ("TRAILER!!!", 0, b"")]
+    else:
+        subprocess.run([cpio, "-i", "--quiet"], input=data, cwd=tmp_path, check=True)
+        assert (tmp_path / "bin/a").read_bytes() == b"12345" and (tmp_path / "b").read_bytes() == b""
+        assert os.access(tmp_path / "bin/a", os.X_OK)
+
+
+def test_missing_packages_are_named_with_a_cure(monkeypatch, tmp_path):
+    def refuse(plan, prefix, progress):
+        raise FetchError("reading the package lists failed: no network")
+
+    monkeypatch.setenv(toolchain.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(packages, "fetch_plan", refuse)
+    with pytest.raises(packages.PackagesMissing, match=r"needs Debian's busybox-static from trixie.*; unpack"):
+        packages.bundle("busybox")
