@@ -25,9 +25,9 @@ _ROUNDS = 64
 class BackEnd(Protocol):
     """The device behind the design's back-end boundary."""
 
-    idle: bool
-    #: Time, of the monotonic clock, at which it wants a turn though nothing happens.
-    wake_at: float | None
+    @property
+    def wake_at(self) -> float | None:
+        """Time, of the monotonic clock, at which it wants a turn though nothing happens."""
 
     def step(self) -> bool:
         """Take what the design offers and hand in what is due; True if there was anything."""

@@ -7,9 +7,13 @@ from .vfio_user import close, signal
 
 
 class Line:
-    """INTx. The client hears of it once and then masks it, until it says that it listens again."""
+    """INTx. The client hears of it once and then masks it, until it says that it listens again.
 
-    def __init__(self) -> None:
+    *told* is called each time that it hears.
+    """
+
+    def __init__(self, told: Callable[[], None] = lambda: None) -> None:
+        self._told = told
         self._descriptor: int | None = None
         self._masked = False
         self.level = False
@@ -36,6 +40,7 @@ class Line:
         if self.level and not self._masked and self._descriptor is not None:
             self._masked = True
             self.count += 1
+            self._told()
             signal(self._descriptor)
 
 

@@ -30,8 +30,10 @@ class Shown:
 
     def __init__(self, vectors: int, has_line: bool):
         self.vectors, self.has_line = vectors, has_line
+        #: Hears each time that the guest is told of a vector, or of its line (None).
+        self.told: Callable[[int | None], None] = lambda vector: None
         self.messages = Vectors(vectors, self.program_vector)
-        self.intx = Line()
+        self.intx = Line(lambda: self.told(None))
 
     def program_vector(self, vector: int, wanted: bool) -> None:
         """Let a vector's messages go to its doorbell, or hold them back."""
@@ -48,6 +50,7 @@ class Shown:
         """A message has come that such an entry has sent."""
         assert address == DOORBELL + VECTOR_SPACING * data, f"a message {data:#x} to {address:#x}"
         self.messages.fire(data)
+        self.told(data)
 
     def set_line(self, descriptor: int | None) -> None:
         """The line is to be signalled here, or nowhere any more."""

@@ -1,0 +1,107 @@
+"""``vmmr guest``: unmodified software in QEMU drives the simulated device."""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .output import Refused, Subparsers, add_verb, count, print_json, progress
+
+if TYPE_CHECKING:
+    from virtio_mmr_sim.guest.session import Summary
+
+SYSTEMS = ("linux",)
+DEVICES = ("rng", "blk")
+SHOWS = ("raw", "hypervisor", "modern")
+KERNELS = ("6.1", "6.12")
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declares the verb."""
+    parser = add_verb(
+        subparsers, "guest", run, "let unmodified software in QEMU drive the simulated device",
+        "vmmr guest linux --device blk --show hypervisor",
+    )
+    parser.add_argument("system", choices=SYSTEMS, help="what runs in the guest")
+    parser.add_argument("--device", choices=DEVICES, default="blk", help="what it drives (default: blk)")
+    parser.add_argument(
+        "--show", choices=SHOWS, default="raw", help="what it sees: the design's own registers (raw, default), an "
+        "ordinary device made by a hypervisor, or the design's modern structures")
+    parser.add_argument("--kernel", choices=KERNELS, default="6.12", help="Linux version (default: 6.12)")
+    parser.add_argument("--intx", action="store_true", help="the guest does without MSI-X")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="disk of a blk device; the guest writes to it")
+    parser.add_argument("--console", action="store_true", help="show the guest's console (on standard error)")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write every register access, for `vmmr trace`")
+    parser.add_argument("--limit", type=count, default=300, metavar="S", help="seconds it may take (default: 300)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the guest; 1 if it does not do what it should."""
+    from virtio_mmr_sim import toolchain
+    from virtio_mmr_sim.guest import designs, linux, packages, record, session
+    from virtio_mmr_sim.native.build import BuildError
+
+    show = designs.Show(args.show)
+    if args.image is not None and args.device != "blk":
+        raise Refused(f"--image {args.image}: a {args.device} device has no disk; add --device blk")
+    task = linux.Disk(args.image) if args.device == "blk" else linux.TASKS[args.device]()
+    try:
+        start = linux.start(task, args.kernel, msix=not args.intx, progress=progress)
+        progress("building the device ...")
+        with session.Session(designs.text(args.device, show), lambda number: task.make(),
+                             keep=args.record is not None) as running:
+            machine = running.show(show)
+            machine.start(start.arguments, files=start.files, echo=_echo if args.console else None)
+            running.run(args.limit)
+            summary, interrupts = running.summary(), machine.interrupts
+            if args.record is not None:
+                about = {"guest": f"linux {args.kernel}", "show": args.show, "device": running.text}
+                record.save(args.record, about, machine.recorder.events)
+            wrong = linux.problems(task, args.device, machine.console, modern=show is designs.Show.MODERN,
+                                   sent=interrupts)
+    except (toolchain.ToolMissing, packages.PackagesMissing) as missing:
+        raise Refused(str(missing)) from None
+    except (session.GuestFailed, BuildError) as error:
+        return _wrong(args, [str(error)])
+    finally:
+        task.close()
+    words = linux.said(machine.console)
+    if args.json:
+        print_json({"ok": not wrong, "problems": wrong, "said": words, "interrupts": interrupts, **asdict(summary),
+                    "tlps_per_second": summary.tlps_per_second})
+    else:
+        kernel = words.get("kernel", [args.kernel])[0]
+        print(f"Linux {kernel}, {args.device}, {args.show}, {'INTx' if args.intx else 'MSI-X'}")
+        for name, texts in words.items():
+            if name not in ("kernel", "done"):
+                print(f"  {name:<12}{texts[0]}")
+                for text in texts[1:]:
+                    print(f"  {'':<12}{text}")
+        _show_summary(summary, interrupts)
+    return _wrong(args, wrong) if wrong else 0
+
+
+def _show_summary(summary: "Summary", interrupts: dict[str, int]) -> None:
+    """The numbers."""
+    def listed(numbers: dict[str, int]) -> str:
+        return ", ".join(f"{number} {name}" for name, number in numbers.items()) or "none"
+
+    sent = ", ".join(f"{count} of {'the line' if name == 'line' else f'vector {name}'}"
+                     for name, count in interrupts.items())
+    print(f"  {'sent':<12}{sent or 'no interrupts'}\n"
+          f"  {'accesses':<12}{listed(summary.accesses)}\n"
+          f"  {'TLPs':<12}{listed(summary.tlps)}\n"
+          f"  {'time':<12}{summary.clocks} clocks, {1000 * summary.simulated:.3f} ms at 250 MHz; "
+          f"{summary.wall:.1f} s on the wall, {summary.tlps_per_second:.0f} TLPs a second")
+
+
+def _echo(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
+
+
+def _wrong(args: argparse.Namespace, problems: list[str]) -> int:
+    if not args.json:
+        for problem in problems:
+            print(f"vmmr guest: {problem}", file=sys.stderr)
+    return 1

@@ -1,0 +1,186 @@
+"""A design that runs, with its back end, and the guests that are shown its functions."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from virtio_mmr_sim import design
+from virtio_mmr_sim.device.attach import Device
+from virtio_mmr_sim.device.function import FunctionDevice
+from virtio_mmr_sim.host.hypervisor import Guest, Policy, TransitionalDevice, find, finish
+from virtio_mmr_sim.host.hypervisor.native import NativeHost
+from virtio_mmr_sim.native.model import NativeModel
+
+from . import loop
+from .bridge import Bridge
+from .designs import Show
+from .firmware import PHYSICAL, bring_up
+from .memory import GuestMemory
+from .qemu import Qemu
+from .record import Recorder
+from .show import HypervisedDevice, ModernDevice, RawDevice
+
+#: Clock of the design, for simulated time: 250 MHz.
+CLOCK_HZ = 250_000_000
+
+
+class GuestFailed(RuntimeError):
+    """A guest did not do what it was to do; the text ends with what it printed last."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a session was, in numbers."""
+
+    #: Accesses of all guests, by kind.
+    accesses: dict[str, int]
+    #: TLPs but completions, by kind.
+    tlps: dict[str, int]
+    clocks: int
+    #: Seconds.
+    simulated: float
+    wall: float
+
+    @property
+    def tlps_per_second(self) -> float:
+        """Of wall time."""
+        return sum(self.tlps.values()) / self.wall
+
+
+class Machine:
+    """One guest: what it is shown, and the process that it runs in."""
+
+    def __init__(self, shown: RawDevice | HypervisedDevice, memory: GuestMemory, *, keep: bool):
+        self.shown, self.memory = shown, memory
+        self.recorder = Recorder(shown, keep=keep)
+        shown.told = self.recorder.told
+        self.qemu: Qemu | None = None
+        self._console: list[bytes] = []
+        self.complaint = ""
+
+    @property
+    def console(self) -> str:
+        """What it has printed."""
+        return b"".join(self._console).decode(errors="replace").replace("\r", "")
+
+    def start(self, arguments: Sequence[str], *, echo: Callable[[str], None] | None = None, **options: object) -> None:
+        """Start QEMU with *arguments*; *options* are those of `Qemu`. *echo* hears what the guest prints."""
+        def hear(data: bytes) -> None:
+            self._console.append(data)
+            if echo is not None:
+                echo(data.decode(errors="replace"))
+
+        self.qemu = Qemu(arguments, self.recorder, self.memory, console=hear, **options)  # type: ignore[arg-type]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more; a guest that the hypervisor has stopped does not."""
+        stopped = isinstance(self.shown, HypervisedDevice) and self.shown.stopped
+        return self.qemu is None or self.qemu.ended or bool(stopped)
+
+    def close(self) -> None:
+        """End it."""
+        if self.qemu is not None:
+            self.complaint = self.qemu.close()
+            self.qemu = None
+        self.shown.close()
+
+    @property
+    def interrupts(self) -> dict[str, int]:
+        """How often the guest was told, by vector, and of its line."""
+        return {str(vector): count for vector, count in sorted(self.shown.messages.counts.items())} | (
+            {"line": self.shown.intx.count} if self.shown.intx.count else {})
+
+
+class Session:
+    """The design of the device file *text*; *devices* makes each function's device."""
+
+    def __init__(self, text: str, devices: Callable[[int], FunctionDevice | None], *, keep: bool = False):
+        self.text = text
+        made = design.generate(text)
+        self.config = made.config
+        self._keep = keep
+        self.model = NativeModel(made.config, verilog=made.verilog.read_text(), interface=made.interface)
+        self.model.reset()
+        self._nobody = GuestMemory()
+        self.device = Device(self.model, devices)
+        self.bridge = Bridge(self.model, self.device, self._nobody)
+        self.machines: list[Machine] = []
+        self._host: NativeHost | None = None
+        self._wall = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every guest, and free the design."""
+        for machine in self.machines:
+            machine.close()
+        self.model.close()
+
+    def show(self, show: Show, function: int = 0, policy: Policy | None = None) -> Machine:
+        """A guest of function number *function*; it has still to be started."""
+        routing_id, memory = PHYSICAL + function, GuestMemory()
+        shown: RawDevice | HypervisedDevice
+        if show is Show.HYPERVISOR:
+            shown = HypervisedDevice(lambda guest: self._attach(guest, routing_id, policy))
+            self.bridge.attach(routing_id, shown.function, memory)
+            self.bridge.settled.append(shown.poll)
+        else:
+            kind = ModernDevice if show is Show.MODERN else RawDevice
+            shown = kind(self.bridge, self.config, routing_id)
+            self.bridge.attach(routing_id, shown, memory)
+        machine = Machine(shown, memory, keep=self._keep)
+        self.machines.append(machine)
+        return machine
+
+    def _attach(self, guest: Guest, routing_id: int, policy: Policy | None) -> TransitionalDevice:
+        if self._host is None:
+            self._host = NativeHost(self.bridge, bring_up(self.bridge, self.config))
+        function = finish(find(self._host, routing_id))
+        assert function is not None, f"the design has no function at {routing_id:#06x}"
+        return finish(TransitionalDevice.attach(self._host, function, guest, policy=policy))
+
+    def run(self, limit: float, done: Callable[[], bool] = lambda: False) -> None:
+        """Run until every guest has ended or was stopped, or *done*.
+
+        Raises
+        ------
+        GuestFailed
+            If that takes more than *limit* seconds, or QEMU gives up.
+        """
+        start = time.monotonic()
+        guests = [machine.qemu for machine in self.machines if machine.qemu is not None]
+        try:
+            loop.run(self.bridge, guests, limit=limit,
+                     done=lambda: done() or all(machine.ended for machine in self.machines))
+        except loop.TooLong as error:
+            raise self._failure(str(error)) from None
+        finally:
+            self._wall += time.monotonic() - start
+            for machine in self.machines:
+                if machine.ended:
+                    machine.close()
+
+    def _failure(self, why: str) -> GuestFailed:
+        parts = [why]
+        for machine in self.machines:
+            machine.close()
+            parts += ["the guest's last lines:", *machine.console.splitlines()[-8:],
+                      *(["QEMU says:", machine.complaint.strip()] if machine.complaint.strip() else [])]
+        return GuestFailed("\n  ".join(parts))
+
+    def summary(self) -> Summary:
+        """The numbers so far."""
+        accesses: dict[str, int] = {}
+        for machine in self.machines:
+            for name, count in machine.recorder.counts.items():
+                accesses[name] = accesses.get(name, 0) + count
+        return Summary(dict(sorted(accesses.items())), self.bridge.tlps(), self.model.now, self.model.now / CLOCK_HZ,
+                       self._wall)
