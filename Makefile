@@ -16,7 +16,8 @@ SOURCES := $(shell find hdl -name '*.py')
 
 # One stage after the other: each may use every core of a small machine.
 .NOTPARALLEL:
-.PHONY: help venv tools generate test test-full test-lint test-unit test-block test-system test-native test-differ test-formal clean
+.PHONY: help venv tools generate test test-full test-lint test-unit test-block test-system test-native test-differ \
+	test-guest test-formal clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' $(MAKEFILE_LIST)
@@ -74,10 +75,13 @@ test-native: venv
 test-differ: venv tools
 	$(call pytest,conformance differ)
 
+test-guest: venv tools
+	$(call pytest,guest)
+
 test-formal: venv
 	$(call pytest,formal)
 
-STAGES := test-lint test-unit test-formal test-block test-system test-native test-differ
+STAGES := test-lint test-unit test-formal test-block test-system test-native test-differ test-guest
 
 test: generate $(STAGES)
 	@$(RUN) .ci/totals.py $(addprefix $(REPORTS)/,$(addsuffix .xml,$(STAGES)))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from virtio_mmr_sim.guest.session import Summary
 
 SYSTEMS = ("linux",)
-DEVICES = ("rng", "blk")
+DEVICES = ("rng", "blk", "net")
 SHOWS = ("raw", "hypervisor", "modern")
 KERNELS = ("6.1", "6.12")
 
@@ -39,47 +39,34 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the guest; 1 if it does not do what it should."""
     from virtio_mmr_sim import toolchain
-    from virtio_mmr_sim.guest import designs, linux, packages, record, session
+    from virtio_mmr_sim.guest import linux, packages, record, session
+    from virtio_mmr_sim.guest.designs import Show
     from virtio_mmr_sim.native.build import BuildError
 
-    show = designs.Show(args.show)
     if args.image is not None and args.device != "blk":
         raise Refused(f"--image {args.image}: a {args.device} device has no disk; add --device blk")
-    task = linux.Disk(args.image) if args.device == "blk" else linux.TASKS[args.device]()
+    boot = linux.Boot(args.device, Show(args.show), args.kernel, not args.intx)
     try:
-        start = linux.start(task, args.kernel, msix=not args.intx, progress=progress)
-        progress("building the device ...")
-        with session.Session(designs.text(args.device, show), lambda number: task.make(),
-                             keep=args.record is not None) as running:
-            machine = running.show(show)
-            machine.start(start.arguments, files=start.files, echo=_echo if args.console else None)
-            running.run(args.limit)
-            summary, interrupts = running.summary(), machine.interrupts
-            if args.record is not None:
-                about = {"guest": f"linux {args.kernel}", "show": args.show, "device": running.text}
-                record.save(args.record, about, machine.recorder.events)
-            wrong = linux.problems(task, args.device, machine.console, modern=show is designs.Show.MODERN,
-                                   sent=interrupts)
+        found = linux.run(
+            boot, task=linux.Disk(args.image) if args.image else None, limit=args.limit, keep=args.record is not None,
+            echo=_echo if args.console else None, progress=progress)
     except (toolchain.ToolMissing, packages.PackagesMissing) as missing:
         raise Refused(str(missing)) from None
     except (session.GuestFailed, BuildError) as error:
         return _wrong(args, [str(error)])
-    finally:
-        task.close()
-    words = linux.said(machine.console)
+    if args.record is not None:
+        record.save(args.record, {"guest": str(boot), "device": found.device}, found.events)
     if args.json:
-        print_json({"ok": not wrong, "problems": wrong, "said": words, "interrupts": interrupts, **asdict(summary),
-                    "tlps_per_second": summary.tlps_per_second})
+        print_json({"ok": not found.problems, "problems": found.problems, "said": found.said,
+                    "interrupts": found.interrupts, **asdict(found.summary),
+                    "tlps_per_second": found.summary.tlps_per_second})
     else:
-        kernel = words.get("kernel", [args.kernel])[0]
-        print(f"Linux {kernel}, {args.device}, {args.show}, {'INTx' if args.intx else 'MSI-X'}")
-        for name, texts in words.items():
-            if name not in ("kernel", "done"):
-                print(f"  {name:<12}{texts[0]}")
-                for text in texts[1:]:
-                    print(f"  {'':<12}{text}")
-        _show_summary(summary, interrupts)
-    return _wrong(args, wrong) if wrong else 0
+        print(boot)
+        for name, texts in found.said.items():
+            for index, text in enumerate(filter(None, texts)):
+                print(f"  {'' if index else name:<12}{text}")
+        _show_summary(found.summary, found.interrupts)
+    return _wrong(args, found.problems) if found.problems else 0
 
 
 def _show_summary(summary: "Summary", interrupts: dict[str, int]) -> None:
@@ -101,7 +88,6 @@ def _echo(text: str) -> None:
 
 
 def _wrong(args: argparse.Namespace, problems: list[str]) -> int:
-    if not args.json:
-        for problem in problems:
-            print(f"vmmr guest: {problem}", file=sys.stderr)
+    for problem in problems:
+        print(f"vmmr guest: {problem}", file=sys.stderr)
     return 1

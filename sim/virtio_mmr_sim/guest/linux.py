@@ -15,12 +15,17 @@ from typing import Protocol
 from virtio_mmr_sim.device.block import Block
 from virtio_mmr_sim.device.entropy import Entropy
 from virtio_mmr_sim.device.function import FunctionDevice
+from virtio_mmr_sim.device.net import Net
+from virtio_mmr_sim.device.peer import Peer
 
-from . import initramfs, packages
+from . import designs, initramfs, packages
+from .designs import Show
 from .qemu import memory_file
+from .record import Event
+from .session import Machine, Session, Summary
 
 #: Kernel parameters: a console, an end instead of a hang, and nothing that takes time for nothing.
-_PARAMETERS = "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check"
+_PARAMETERS = "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check ipv6.disable=1"
 
 _COMMON = """
 slot=$(basename $(readlink -f /sys/bus/virtio/devices/virtio0/..))
@@ -33,14 +38,19 @@ dmesg | grep -q 'leaving for legacy driver' && echo "guest: interface legacy" ||
 
 # A sum over all processors for each line of the device, in the order of vectors.
 _INTERRUPTS = """
-sleep 0.5
+sleep 0.3
 grep virtio0 /proc/interrupts | while read line; do
   set -- $line; shift; count=0
   while [ "$1" -eq "$1" ] 2>/dev/null; do count=$((count + $1)); shift; done
   for name in $*; do :; done
   echo "guest: interrupts $name $count"
 done
+echo "guest: counted"
+sleep 0.3
 """
+
+#: What the guest prints when nothing is on its way and it has read its counts of interrupts.
+_COUNTED = "guest: counted"
 
 _RNG = """
 for i in 1 2 3 4; do
@@ -50,18 +60,35 @@ done
 
 _BLK = """
 echo "guest: sectors $(cat /sys/block/vda/size)"
-echo "guest: md5 $(dd if=/dev/vda bs=64k count=16 2>/dev/null | md5sum | cut -d' ' -f1)"
 echo -n "written by $(uname -r)" | dd of=/dev/vda bs=512 seek=4096 conv=sync,fsync 2>/dev/null \
   || echo "guest: failed to write"
+"""
+
+_BLK_BULK = """
+echo "guest: md5 $(dd if=/dev/vda bs=64k count=16 2>/dev/null | md5sum | cut -d' ' -f1)"
+"""
+
+_NET = """
+ip addr add {guest} dev eth0
+ip link set eth0 up
+echo "guest: mac $(cat /sys/class/net/eth0/address)"
+echo "guest: ping $(ping -c 10 -i 0.1 -W 5 {peer} | grep -o '[0-9]* packets received')"
+"""
+
+_NET_BULK = """
+echo "guest: file $(wget -q -O - http://{peer}/file | md5sum | cut -d' ' -f1)"
 """
 
 
 class Task(Protocol):
     """One kind of device, from both sides."""
 
-    #: Modules to load, and what the guest does with the device then.
+    #: Modules to load.
     modules: tuple[str, ...]
+    #: What the guest does with the device: one thing after the other, so that each interrupt is heard; then, after the
+    #: interrupts were counted, much at once, of which some interrupts may be one to the guest's processor.
     script: str
+    bulk: str
 
     def make(self) -> FunctionDevice:
         """The device itself."""
@@ -77,7 +104,7 @@ class Rng:
     """The guest reads random numbers four times, and gets others each time."""
 
     modules: tuple[str, ...] = ("virtio-rng",)
-    script = _RNG
+    script, bulk = _RNG, ""
 
     def __init__(self) -> None:
         self._given: list[bytes] = []
@@ -108,7 +135,7 @@ class Disk:
     """
 
     modules: tuple[str, ...] = ("virtio_blk",)
-    script = _BLK
+    script, bulk = _BLK, _BLK_BULK
     #: Where the guest writes, in sectors.
     SECTOR = 4096
 
@@ -141,36 +168,40 @@ class Disk:
         os.close(self._descriptor)
 
 
+class Network:
+    """The guest pings a peer, and fetches a file from it over HTTP."""
+
+    modules: tuple[str, ...] = ("virtio_net",)
+    #: As the device file has it by default.
+    MAC = "52:54:00:12:34:56"
+
+    def __init__(self) -> None:
+        self._file = random.Random(5).randbytes(200_000)
+        self._peer = Peer({"file": self._file})
+        peer = self._peer.host.address
+        self.script, self.bulk = _NET.format(peer=peer, guest=f"{peer + 20}/24"), _NET_BULK.format(peer=peer)
+
+    def make(self) -> FunctionDevice:
+        """A network device with the peer at the other end of its cable."""
+        return Net(self._peer)
+
+    def problems(self, said: dict[str, list[str]]) -> list[str]:
+        """The address of the device, answers, and the checksum of the file."""
+        expected = {"mac": self.MAC, "ping": "10 packets received", "file": hashlib.md5(self._file).hexdigest()}
+        found = [f"{name} is {said.get(name)}, {value} was due" for name, value in expected.items()
+                 if said.get(name) != [value]]
+        if self._peer.host.pings != 10:
+            found.append(f"the peer has answered {self._peer.host.pings} pings, 10 were due")
+        return found
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
 #: What makes each device's task.
-TASKS: MappingProxyType[str, Callable[[], Task]] = MappingProxyType({"rng": Rng, "blk": Disk})
+TASKS: MappingProxyType[str, Callable[[], Task]] = MappingProxyType({"rng": Rng, "blk": Disk, "net": Network})
 
 _DRIVERS = MappingProxyType({"rng": "virtio_rng", "blk": "virtio_blk", "net": "virtio_net"})
-
-
-@dataclass(frozen=True)
-class Start:
-    """What QEMU is started with."""
-
-    arguments: list[str]
-    files: dict[str, bytes]
-
-
-def start(task: Task, version: str, *, msix: bool = True, parameters: str = "",
-          progress: Callable[[str], None] = lambda text: None) -> Start:
-    """A guest with kernel *version* that does *task*, without MSI-X if it is not to have it.
-
-    Raises
-    ------
-    packages.PackagesMissing
-        If kernel or tools cannot be had.
-    """
-    image, modules = packages.kernel(version, progress)
-    packages.bundle("busybox", progress)
-    words = " ".join([_PARAMETERS, *([] if msix else ["pci=nomsi"]), *([parameters] if parameters else [])])
-    return Start(
-        ["-smp", "1", "-kernel", "@kernel", "-initrd", "@initramfs", "-append", words],
-        {"kernel": image.read_bytes(),
-         "initramfs": initramfs.linux(modules, task.modules, _COMMON + task.script + _INTERRUPTS)})
 
 
 def said(console: str) -> dict[str, list[str]]:
@@ -184,11 +215,44 @@ def said(console: str) -> dict[str, list[str]]:
     return found
 
 
-def problems(task: Task, device: str, console: str, *, modern: bool, sent: dict[str, int]) -> list[str]:
-    """What went wrong in a guest, judged by its console and by the interrupts *sent* to it."""
-    words = said(console)
-    expected = {"driver": [f"virtio-pci {_DRIVERS[device]}"], "interface": ["modern" if modern else "legacy"],
-                "warnings": ["0"], "done": [""], "failed": None}
+@dataclass(frozen=True)
+class Boot:
+    """What a guest is to be."""
+
+    device: str
+    show: Show = Show.RAW
+    kernel: str = packages.KERNELS[-1]
+    msix: bool = True
+
+    def __str__(self) -> str:
+        return f"Linux {self.kernel}, {self.device}, {self.show.value}, {'MSI-X' if self.msix else 'INTx'}"
+
+
+def start(machine: Machine, boot: Boot, task: Task, *, parameters: str = "",
+          echo: Callable[[str], None] | None = None, progress: Callable[[str], None] = lambda text: None) -> None:
+    """Start the guest on *machine*, with more kernel *parameters*.
+
+    Raises
+    ------
+    packages.PackagesMissing
+        If kernel or tools cannot be had.
+    """
+    image, modules = packages.kernel(boot.kernel, progress)
+    packages.bundle("busybox", progress)
+    words = " ".join([_PARAMETERS, *([] if boot.msix else ["pci=nomsi"]), *([parameters] if parameters else [])])
+    script = _COMMON + task.script + _INTERRUPTS + task.bulk
+    machine.mark(_COUNTED)
+    machine.start(
+        ["-smp", "1", "-kernel", "@kernel", "-initrd", "@initramfs", "-append", words], echo=echo,
+        files={"kernel": image.read_bytes(), "initramfs": initramfs.linux(modules, task.modules, script)})
+
+
+def problems(boot: Boot, task: Task, machine: Machine) -> list[str]:
+    """What went wrong in the guest that has run on *machine*, in words."""
+    words, sent = said(machine.console), machine.marked
+    interface = "modern" if boot.show is Show.MODERN else "legacy"
+    expected = {"driver": [f"virtio-pci {_DRIVERS[boot.device]}"], "interface": [interface], "warnings": ["0"],
+                "done": [""], "failed": None}
     found = [f"the guest says {name} {words.get(name)}, not {value}" for name, value in expected.items()
              if words.get(name) != value]
     heard = [line.split() for line in words.get("interrupts", [])]
@@ -197,4 +261,45 @@ def problems(task: Task, device: str, console: str, *, modern: bool, sent: dict[
         counts = {"line": sum(counts.values())}
     if not counts or counts != sent:
         found.append(f"interrupts by vector: the guest has heard {counts}, {sent} were sent")
+    if boot.msix is ("line" in sent):
+        found.append(f"the guest was to have {'MSI-X' if boot.msix else 'INTx'}, not {sent}")
     return found + task.problems(words)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a guest."""
+
+    said: dict[str, list[str]]
+    #: Interrupts sent to it, by vector or as "line".
+    interrupts: dict[str, int]
+    summary: Summary
+    problems: list[str]
+    #: The device file, and what the guest did to the device.
+    device: str
+    events: list[Event]
+
+
+def run(boot: Boot, *, task: Task | None = None, limit: float = 300, keep: bool = False, parameters: str = "",
+        echo: Callable[[str], None] | None = None, progress: Callable[[str], None] = lambda text: None) -> Outcome:
+    """Build the design, boot a guest, and judge what it has done; its accesses are kept if *keep* says so.
+
+    Raises
+    ------
+    packages.PackagesMissing
+        If kernel or tools cannot be had.
+    GuestFailed
+        If the guest does not come to its end.
+    """
+    task = task or TASKS[boot.device]()
+    try:
+        packages.kernel(boot.kernel, progress)
+        progress("building the device ...")
+        with Session(designs.text(boot.device, boot.show), lambda number: task.make(), keep=keep) as session:
+            machine = session.show(boot.show)
+            start(machine, boot, task, parameters=parameters, echo=echo, progress=progress)
+            session.run(limit)
+            return Outcome(said(machine.console), machine.interrupts, session.summary(),
+                           problems(boot, task, machine), session.text, machine.recorder.events)
+    finally:
+        task.close()

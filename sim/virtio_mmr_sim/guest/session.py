@@ -53,6 +53,9 @@ class Machine:
     """One guest: what it is shown, and the process that it runs in."""
 
     def __init__(self, shown: RawDevice | HypervisedDevice, memory: GuestMemory, *, keep: bool):
+        #: Interrupts as they were when the console showed a text: `mark` has named it.
+        self.marked: dict[str, int] = {}
+        self._mark = ""
         self.shown, self.memory = shown, memory
         self.recorder = Recorder(shown, keep=keep)
         shown.told = self.recorder.told
@@ -69,10 +72,16 @@ class Machine:
         """Start QEMU with *arguments*; *options* are those of `Qemu`. *echo* hears what the guest prints."""
         def hear(data: bytes) -> None:
             self._console.append(data)
+            if self._mark and self._mark in self.console:
+                self.marked, self._mark = self.interrupts, ""
             if echo is not None:
                 echo(data.decode(errors="replace"))
 
         self.qemu = Qemu(arguments, self.recorder, self.memory, console=hear, **options)  # type: ignore[arg-type]
+
+    def mark(self, text: str) -> None:
+        """Keep the interrupts as they are when the console shows *text*."""
+        self._mark = text
 
     @property
     def ended(self) -> bool:
