@@ -147,6 +147,24 @@ def test_interrupts_are_handed_over_with_their_descriptors(client):
                                  ("mask", False)]
 
 
+def test_descriptors_belong_to_the_message_that_they_came_with(client):
+    """Also if it arrives together with others, of the same kind and without descriptors."""
+    descriptor = os.memfd_create("memory")
+    os.ftruncate(descriptor, 0x2000)
+    os.pwrite(descriptor, b"here", 0x1000)
+    client.send(3, struct.pack("<IIQQ", 24, 0, 0, 0x1000))
+    client.send(2, struct.pack("<IIQQQ", 32, 1, 0, 0xF000, 0x1000))
+    client.send(2, struct.pack("<IIQQQ", 32, 3, 0x1000, 0x5000, 0x1000), descriptors=(descriptor,))
+    client.send(2, struct.pack("<IIQQQ", 32, 1, 0, 0xE000, 0x1000))
+    while client.server.step():
+        pass
+    assert client.memory.read(0x5000, 4) == b"here"
+    for address in (0xE000, 0xF000):
+        with pytest.raises(OutsideMemory):
+            client.memory.read(address, 1)
+    os.close(descriptor)
+
+
 def test_shared_memory_is_read_and_written_at_guest_addresses(client):
     descriptor = os.memfd_create("memory")
     os.ftruncate(descriptor, 0x4000)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from .output import Refused, Subparsers, add_verb, count, print_json, progress
 
 if TYPE_CHECKING:
-    from virtio_mmr_sim.guest.session import Summary
+    from virtio_mmr_sim.guest.session import Outcome, Summary
 
-SYSTEMS = ("linux",)
+SYSTEMS = ("linux", "seabios")
 DEVICES = ("rng", "blk", "net")
 SHOWS = ("raw", "hypervisor", "modern")
 KERNELS = ("6.1", "6.12")
@@ -24,11 +24,11 @@ def add(subparsers: Subparsers) -> None:
         "vmmr guest linux --device blk --show hypervisor",
     )
     parser.add_argument("system", choices=SYSTEMS, help="what runs in the guest")
-    parser.add_argument("--device", choices=DEVICES, default="blk", help="what it drives (default: blk)")
+    parser.add_argument("--device", choices=DEVICES, help="what Linux drives (default: blk)")
     parser.add_argument(
         "--show", choices=SHOWS, default="raw", help="what it sees: the design's own registers (raw, default), an "
-        "ordinary device made by a hypervisor, or the design's modern structures")
-    parser.add_argument("--kernel", choices=KERNELS, default="6.12", help="Linux version (default: 6.12)")
+        "ordinary device that a hypervisor makes, or the design's modern structures")
+    parser.add_argument("--kernel", choices=KERNELS, help="Linux version (default: 6.12)")
     parser.add_argument("--intx", action="store_true", help="the guest does without MSI-X")
     parser.add_argument("--image", type=Path, metavar="FILE", help="disk of a blk device; the guest writes to it")
     parser.add_argument("--console", action="store_true", help="show the guest's console (on standard error)")
@@ -39,34 +39,56 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the guest; 1 if it does not do what it should."""
     from virtio_mmr_sim import toolchain
-    from virtio_mmr_sim.guest import linux, packages, record, session
-    from virtio_mmr_sim.guest.designs import Show
+    from virtio_mmr_sim.guest import packages, qemu, record, session
     from virtio_mmr_sim.native.build import BuildError
 
-    if args.image is not None and args.device != "blk":
-        raise Refused(f"--image {args.image}: a {args.device} device has no disk; add --device blk")
-    boot = linux.Boot(args.device, Show(args.show), args.kernel, not args.intx)
+    _check(args)
     try:
-        found = linux.run(
-            boot, task=linux.Disk(args.image) if args.image else None, limit=args.limit, keep=args.record is not None,
-            echo=_echo if args.console else None, progress=progress)
-    except (toolchain.ToolMissing, packages.PackagesMissing) as missing:
+        title, found = _guest(args)
+    except (toolchain.ToolMissing, packages.PackagesMissing, qemu.QemuError) as missing:
         raise Refused(str(missing)) from None
     except (session.GuestFailed, BuildError) as error:
-        return _wrong(args, [str(error)])
+        return _wrong([str(error)])
     if args.record is not None:
-        record.save(args.record, {"guest": str(boot), "device": found.device}, found.events)
+        record.save(args.record, {"guest": title, "device": found.device}, found.events)
     if args.json:
         print_json({"ok": not found.problems, "problems": found.problems, "said": found.said,
                     "interrupts": found.interrupts, **asdict(found.summary),
                     "tlps_per_second": found.summary.tlps_per_second})
     else:
-        print(boot)
+        print(title)
         for name, texts in found.said.items():
             for index, text in enumerate(filter(None, texts)):
                 print(f"  {'' if index else name:<12}{text}")
         _show_summary(found.summary, found.interrupts)
-    return _wrong(args, found.problems) if found.problems else 0
+    return _wrong(found.problems) if found.problems else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuses options that the system has no use for."""
+    own = {"device": ("linux",), "kernel": ("linux",), "intx": ("linux",), "image": ("linux",)}
+    for name, systems in own.items():
+        if getattr(args, name) and args.system not in systems:
+            raise Refused(f"--{name}: that is for {' and '.join(systems)}; leave it out for {args.system}")
+    if args.image is not None and args.device not in (None, "blk"):
+        raise Refused(f"--image {args.image}: a {args.device} device has no disk; add --device blk")
+    if args.system != "linux" and args.show == "modern":
+        raise Refused(f"--show modern: {args.system} has a modern driver, but is run with the legacy one; "
+                      "give --show raw or hypervisor")
+
+
+def _guest(args: argparse.Namespace) -> "tuple[str, Outcome]":
+    """Runs what was asked for."""
+    from virtio_mmr_sim.guest import linux, seabios
+    from virtio_mmr_sim.guest.designs import Show
+
+    show, echo = Show(args.show), _echo if args.console else None
+    keep = args.record is not None
+    if args.system == "seabios":
+        return f"SeaBIOS, blk, {args.show}", seabios.run(show, limit=args.limit, keep=keep, echo=echo)
+    boot = linux.Boot(args.device or "blk", show, args.kernel or KERNELS[-1], not args.intx)
+    task = linux.Disk(args.image) if args.image else None
+    return str(boot), linux.run(boot, task=task, limit=args.limit, keep=keep, echo=echo, progress=progress)
 
 
 def _show_summary(summary: "Summary", interrupts: dict[str, int]) -> None:
@@ -87,7 +109,7 @@ def _echo(text: str) -> None:
     print(text, end="", file=sys.stderr, flush=True)
 
 
-def _wrong(args: argparse.Namespace, problems: list[str]) -> int:
+def _wrong(problems: list[str]) -> int:
     for problem in problems:
         print(f"vmmr guest: {problem}", file=sys.stderr)
     return 1

@@ -21,8 +21,7 @@ from virtio_mmr_sim.device.peer import Peer
 from . import designs, initramfs, packages
 from .designs import Show
 from .qemu import memory_file
-from .record import Event
-from .session import Machine, Session, Summary
+from .session import Machine, Outcome, Session
 
 #: Kernel parameters: a console, an end instead of a hang, and nothing that takes time for nothing.
 _PARAMETERS = "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check ipv6.disable=1"
@@ -204,17 +203,6 @@ TASKS: MappingProxyType[str, Callable[[], Task]] = MappingProxyType({"rng": Rng,
 _DRIVERS = MappingProxyType({"rng": "virtio_rng", "blk": "virtio_blk", "net": "virtio_net"})
 
 
-def said(console: str) -> dict[str, list[str]]:
-    """What the guest's script has printed, by name."""
-    found: dict[str, list[str]] = {}
-    for line in console.splitlines():
-        _, marker, rest = line.partition("guest: ")
-        if marker:
-            name, _, text = rest.strip().partition(" ")
-            found.setdefault(name, []).append(text)
-    return found
-
-
 @dataclass(frozen=True)
 class Boot:
     """What a guest is to be."""
@@ -249,7 +237,7 @@ def start(machine: Machine, boot: Boot, task: Task, *, parameters: str = "",
 
 def problems(boot: Boot, task: Task, machine: Machine) -> list[str]:
     """What went wrong in the guest that has run on *machine*, in words."""
-    words, sent = said(machine.console), machine.marked
+    words, sent = machine.said, machine.marked
     interface = "modern" if boot.show is Show.MODERN else "legacy"
     expected = {"driver": [f"virtio-pci {_DRIVERS[boot.device]}"], "interface": [interface], "warnings": ["0"],
                 "done": [""], "failed": None}
@@ -264,20 +252,6 @@ def problems(boot: Boot, task: Task, machine: Machine) -> list[str]:
     if boot.msix is ("line" in sent):
         found.append(f"the guest was to have {'MSI-X' if boot.msix else 'INTx'}, not {sent}")
     return found + task.problems(words)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a guest."""
-
-    said: dict[str, list[str]]
-    #: Interrupts sent to it, by vector or as "line".
-    interrupts: dict[str, int]
-    summary: Summary
-    problems: list[str]
-    #: The device file, and what the guest did to the device.
-    device: str
-    events: list[Event]
 
 
 def run(boot: Boot, *, task: Task | None = None, limit: float = 300, keep: bool = False, parameters: str = "",
@@ -299,7 +273,6 @@ def run(boot: Boot, *, task: Task | None = None, limit: float = 300, keep: bool 
             machine = session.show(boot.show)
             start(machine, boot, task, parameters=parameters, echo=echo, progress=progress)
             session.run(limit)
-            return Outcome(said(machine.console), machine.interrupts, session.summary(),
-                           problems(boot, task, machine), session.text, machine.recorder.events)
+            return session.outcome(machine, problems(boot, task, machine))
     finally:
         task.close()

@@ -19,7 +19,7 @@ from .designs import Show
 from .firmware import PHYSICAL, bring_up
 from .memory import GuestMemory
 from .qemu import Qemu
-from .record import Recorder
+from .record import Event, Recorder
 from .show import HypervisedDevice, ModernDevice, RawDevice
 
 #: Clock of the design, for simulated time: 250 MHz.
@@ -49,6 +49,31 @@ class Summary:
         return sum(self.tlps.values()) / self.wall
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a guest."""
+
+    said: dict[str, list[str]]
+    #: Interrupts sent to it, by vector or as "line".
+    interrupts: dict[str, int]
+    summary: Summary
+    problems: list[str]
+    #: The device file, and what the guest did to the device.
+    device: str
+    events: list[Event]
+
+
+def said(console: str) -> dict[str, list[str]]:
+    """What the guest's script has printed, by name."""
+    found: dict[str, list[str]] = {}
+    for line in console.splitlines():
+        _, marker, rest = line.partition("guest: ")
+        if marker:
+            name, _, text = rest.strip().partition(" ")
+            found.setdefault(name, []).append(text)
+    return found
+
+
 class Machine:
     """One guest: what it is shown, and the process that it runs in."""
 
@@ -67,6 +92,11 @@ class Machine:
     def console(self) -> str:
         """What it has printed."""
         return b"".join(self._console).decode(errors="replace").replace("\r", "")
+
+    @property
+    def said(self) -> dict[str, list[str]]:
+        """What its script has printed."""
+        return said(self.console)
 
     def start(self, arguments: Sequence[str], *, echo: Callable[[str], None] | None = None, **options: object) -> None:
         """Start QEMU with *arguments*; *options* are those of `Qemu`. *echo* hears what the guest prints."""
@@ -184,6 +214,10 @@ class Session:
             parts += ["the guest's last lines:", *machine.console.splitlines()[-8:],
                       *(["QEMU says:", machine.complaint.strip()] if machine.complaint.strip() else [])]
         return GuestFailed("\n  ".join(parts))
+
+    def outcome(self, machine: Machine, problems: list[str]) -> Outcome:
+        """What became of the guest on *machine*."""
+        return Outcome(machine.said, machine.interrupts, self.summary(), problems, self.text, machine.recorder.events)
 
     def summary(self) -> Summary:
         """The numbers so far."""

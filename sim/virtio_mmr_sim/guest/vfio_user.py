@@ -114,6 +114,9 @@ class Server:
     def __init__(self, connection: socket.socket, device: PciDevice, memory: GuestMemory):
         self._socket, self._device, self._memory = connection, device, memory
         self._received = b""
+        #: Descriptors that came with the message that so many bytes of what is here belong to, and to those before it.
+        self._arrived: list[tuple[int, list[int]]] = []
+        #: Those of the message that is served now.
         self._descriptors: list[int] = []
         #: Messages by name.
         self.messages: Counter[str] = Counter()
@@ -125,6 +128,9 @@ class Server:
     def close(self) -> None:
         """Close the socket and what came with messages."""
         self._socket.close()
+        for _, descriptors in self._arrived:
+            self._descriptors += descriptors
+        self._arrived.clear()
         self._close_descriptors()
 
     def step(self) -> int:
@@ -138,15 +144,23 @@ class Server:
             If it does not keep to the protocol.
         """
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._socket, 1 << 16, _MOST_DESCRIPTORS, socket.MSG_DONTWAIT)
+            # `socket.recv_fds` has no use for flags.
+            data, extra, _, _ = self._socket.recvmsg(
+                1 << 16, socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS), socket.MSG_DONTWAIT)
         except BlockingIOError:
             return 0
         except ConnectionError:
             raise Disconnected from None
-        self._descriptors += descriptors
+        descriptors: list[int] = []
+        for level, kind, packed in extra:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors += array.array("i", packed[:len(packed) // 4 * 4])
         if not data:
             raise Disconnected
         self._received += data
+        # The system ends a reception with the piece that descriptors came with; messages before it have none.
+        if descriptors:
+            self._arrived.append((len(self._received), descriptors))
         count = 0
         while len(self._received) >= _HEADER.size:
             number, command, size, flags, _ = _HEADER.unpack_from(self._received)
@@ -155,6 +169,12 @@ class Server:
             if len(self._received) < size:
                 break
             body, self._received = self._received[_HEADER.size:size], self._received[size:]
+            ends, self._arrived = self._arrived, []
+            for end, descriptors in ends:
+                if end <= size:
+                    self._descriptors += descriptors
+                else:
+                    self._arrived.append((end - size, descriptors))
             self._serve(number, command, flags, body)
             count += 1
         return count
