@@ -11,7 +11,7 @@ from .output import Refused, Subparsers, add_verb, count, print_json, progress
 if TYPE_CHECKING:
     from virtio_mmr_sim.guest.session import Outcome, Summary
 
-SYSTEMS = ("linux", "seabios")
+SYSTEMS = ("linux", "seabios", "ipxe")
 DEVICES = ("rng", "blk", "net")
 SHOWS = ("raw", "hypervisor", "modern")
 KERNELS = ("6.1", "6.12")
@@ -79,13 +79,15 @@ def _check(args: argparse.Namespace) -> None:
 
 def _guest(args: argparse.Namespace) -> "tuple[str, Outcome]":
     """Runs what was asked for."""
-    from virtio_mmr_sim.guest import linux, seabios
+    from virtio_mmr_sim.guest import ipxe, linux, seabios
     from virtio_mmr_sim.guest.designs import Show
 
     show, echo = Show(args.show), _echo if args.console else None
     keep = args.record is not None
     if args.system == "seabios":
         return f"SeaBIOS, blk, {args.show}", seabios.run(show, limit=args.limit, keep=keep, echo=echo)
+    if args.system == "ipxe":
+        return f"iPXE, net, {args.show}", ipxe.run(show, limit=args.limit, keep=keep, echo=echo, progress=progress)
     boot = linux.Boot(args.device or "blk", show, args.kernel or KERNELS[-1], not args.intx)
     task = linux.Disk(args.image) if args.image else None
     return str(boot), linux.run(boot, task=task, limit=args.limit, keep=keep, echo=echo, progress=progress)

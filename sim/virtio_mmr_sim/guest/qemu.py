@@ -41,7 +41,7 @@ class Qemu:
     root_port
         The device sits behind a PCI Express root port; otherwise on a conventional bus.
     options
-        More properties of QEMU's side of the device.
+        More properties of QEMU's side of the device; ``@name`` here too.
     console
         Called with what the guest's serial console prints.
     """
@@ -59,9 +59,11 @@ class Qemu:
             self._listener.bind(f"{folder}/device")
             self._listener.listen(1)
             door = os.open(f"{folder}/device", os.O_PATH)
+        paths = {f"@{name}": f"/proc/self/fd/{descriptor}" for name, descriptor in descriptors.items()}
         properties: dict[str, object] = {
             "driver": "vfio-user-pci", "x-msg-timeout": _PATIENCE,
-            "socket": {"type": "unix", "path": f"/proc/self/fd/{door}"}, **(options or {})}
+            "socket": {"type": "unix", "path": f"/proc/self/fd/{door}"},
+            **{name: paths.get(str(value), value) for name, value in (options or {}).items()}}
         bus: list[str] = []
         if root_port:
             bus, properties["bus"] = ["-device", "pcie-root-port,id=rp0,slot=1"], "rp0"
@@ -70,7 +72,6 @@ class Qemu:
         if version < (10, 1):
             raise QemuError(f"QEMU {tool.version} has no vfio-user-pci; 10.1 or later is needed: {tool.get}")
         parting = ["-run-with", "exit-with-parent=on"] if version >= (10, 2) else []
-        paths = {f"@{name}": f"/proc/self/fd/{descriptor}" for name, descriptor in descriptors.items()}
         # TCG by name: an acceleration that is there by half would hang.
         self.command = [
             *tool.command, "-M", f"{machine},accel=tcg,memory-backend=mem", "-m", str(megabytes),
