@@ -168,13 +168,16 @@ class Disk:
 
 
 class Network:
-    """The guest pings a peer, and fetches a file from it over HTTP."""
+    """The guest pings a peer, and fetches a file from it over HTTP.
+
+    *function* is the number of the device's function; the addresses of all but the first count up.
+    """
 
     modules: tuple[str, ...] = ("virtio_net",)
-    #: As the device file has it by default.
-    MAC = "52:54:00:12:34:56"
 
-    def __init__(self) -> None:
+    def __init__(self, function: int = 0) -> None:
+        #: That of the first function is the default of device files.
+        self.mac = (0x525400123456 + function).to_bytes(6, "big").hex(":")
         self._file = random.Random(5).randbytes(200_000)
         self._peer = Peer({"file": self._file})
         peer = self._peer.host.address
@@ -186,7 +189,7 @@ class Network:
 
     def problems(self, said: dict[str, list[str]]) -> list[str]:
         """The address of the device, answers, and the checksum of the file."""
-        expected = {"mac": self.MAC, "ping": "10 packets received", "file": hashlib.md5(self._file).hexdigest()}
+        expected = {"mac": self.mac, "ping": "10 packets received", "file": hashlib.md5(self._file).hexdigest()}
         found = [f"{name} is {said.get(name)}, {value} was due" for name, value in expected.items()
                  if said.get(name) != [value]]
         if self._peer.host.pings != 10:

@@ -141,7 +141,9 @@ class Session:
         made = design.generate(text)
         self.config = made.config
         self._keep = keep
-        self.model = NativeModel(made.config, verilog=made.verilog.read_text(), interface=made.interface)
+        # A guest takes few clocks: the compiler's time counts more than the design's.
+        self.model = NativeModel(made.config, verilog=made.verilog.read_text(), interface=made.interface,
+                                 optimize=False)
         self.model.reset()
         self._nobody = GuestMemory()
         self.device = Device(self.model, devices)
