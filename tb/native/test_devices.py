@@ -325,10 +325,11 @@ def test_rings_outside_of_memory_stop_the_device(machine):
     assert [(queue, found) for queue, found, _ in machine.faults] == [(0, 1)]
 
 
-def test_a_queue_that_is_reset_alone_is_let_go_of_and_can_be_started_again(machine):
+@pytest.mark.parametrize("turns", [10, 40, 60, 80, 100, 120, 140, 160])
+def test_a_queue_that_is_reset_alone_is_let_go_of_and_can_be_started_again(machine, turns):
     driver = machine.modern_driver()
     flood(driver)
-    for _ in range(40):
+    for _ in range(turns):
         machine.turn()
         machine.model.clock(4)
     machine.ports[0].put(Space.COMMON, 0x16, 2, 0)

@@ -184,6 +184,7 @@ def test_with_event_indexes_the_device_hears_of_the_first_request_it_has_not_see
     assert finish(ring.watch()), "there were requests already"
     assert finish(ring.watch()), "they wait to be taken"
     finish(ring.suppress())
+    assert driver.get(driver.used, 2) == 0, "the flags are not used"
     assert driver.make_available(driver.write_chain([(0x8000, 4)], []))
 
 
