@@ -1,6 +1,8 @@
 """Devices in software on the generated design: every byte of rings and buffers crosses the link as a TLP."""
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 from attached import Machine
@@ -374,3 +376,23 @@ def test_whatever_stands_in_memory_the_device_answers_or_stops(machine, seed):
     machine.settle()
     assert Disk(machine.legacy_driver()).read(3, (DATA, 512))
     assert machine.model.violation_counts() == {}
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "devices.md"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the documentation is in the source tree alone")
+def test_python_of_the_page_on_devices_runs(design):
+    machine = Machine(*design, lambda number: None)
+    [text] = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    names = {}
+    exec(compile(text, PAGE.name, "exec"), names)
+    machine.host, machine.device = names["attach"](machine.model, machine.memory)
+    driver = machine.legacy_driver()
+    machine.memory.write(DATA, b"forwards")
+    driver.rings[0].add([(DATA, 8)], [(TABLE, 20)])
+    driver.notify(0)
+    while names["turn"](machine.model, machine.host, machine.device):
+        pass
+    assert [written for _, written in driver.rings[0].collect()] == [8]
+    assert machine.memory.read(TABLE, 9) == b"sdrawrof\0"
