@@ -186,6 +186,15 @@ def test_a_frame_that_no_buffer_holds_is_lost_alone(design):
     assert machine.faults == []
 
 
+def test_a_frame_that_a_queue_full_of_buffers_does_not_hold_is_lost_alone(design):
+    machine, _ = machine_of(design)
+    card = Card(machine.legacy_driver(features=MERGEABLE), 12)
+    card.lend(64, 20)
+    card.send(frame_of(1514))
+    assert card.exchange(frame_of(60)) == [(turned(frame_of(60)), 4)]
+    assert machine.faults == []
+
+
 def test_a_checksum_that_the_driver_leaves_open_is_completed(design):
     machine, _ = machine_of(design, Peer())
     card = Card(machine.legacy_driver(features=CHECKSUM), 10)

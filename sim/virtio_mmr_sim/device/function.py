@@ -112,16 +112,20 @@ class Queue:
         """The readable bytes of *chain* from *start* on; fewer than *length* if there are no more."""
         return b"".join([await part for part in self.begin_read(chain, start, length)])
 
-    async def write(self, chain: Chain, start: int, data: bytes) -> None:
-        """Fill the writable bytes of *chain* from *start* on; what is beyond them is lost."""
+    def begin_write(self, chain: Chain, start: int, data: bytes) -> list[Pending[None]]:
+        """Hand in writable bytes of *chain*."""
         parts: list[Pending[None]] = []
         for buffer in chain.writable:
             skipped = min(start, buffer.length)
             part = data[:buffer.length - skipped]
             parts += self.dma.begin_write(buffer.address + skipped, part)
             start, data = start - skipped, data[len(part):]
-        for pending in parts:
-            await pending
+        return parts
+
+    async def write(self, chain: Chain, start: int, data: bytes) -> None:
+        """Fill the writable bytes of *chain* from *start* on; what is beyond them is lost."""
+        for part in self.begin_write(chain, start, data):
+            await part
 
     async def use(self, chain: Chain, written: int) -> None:
         """*chain* is done, with *written* bytes from its first writable one on; tell the driver."""

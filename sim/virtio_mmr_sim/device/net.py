@@ -147,37 +147,49 @@ class Net(FunctionDevice):
     # To the driver
 
     async def _receive(self, queue: Queue) -> None:
-        while self._backlog:
-            total = self._header + len(self._backlog[0])
-            chains: list[Chain] = []
-            while sum(chain.writable_length for chain in chains) < total:
-                chain = await queue.take()
-                if chain is None:
-                    # Too little room as yet: what was taken comes again with the next notification.
-                    queue.rewind()
-                    return
-                chains.append(chain)
-                if not self._mergeable:
+        room: list[Chain] = []
+        more = True
+        while more and self._backlog:
+            parts: list[Pending[None]] = []
+            for _ in range(BATCH):
+                more = bool(self._backlog) and await self._make_room(queue, room)
+                if not more:
                     break
-            frame = self._backlog.popleft()
-            if sum(chain.writable_length for chain in chains) < total:
-                self.lost += 1
+                data = self._backlog.popleft()
+                if _size(room) < self._header + len(data):
+                    # They will never hold it.
+                    self.lost += 1
+                    break
+                data = self._new_header(len(room)) + data
+                for chain in room:
+                    part, data = data[:chain.writable_length], data[chain.writable_length:]
+                    parts += queue.begin_write(chain, 0, part)
+                    queue.ring.use(chain, len(part))
+                room.clear()
+                self.received += 1
+            for pending in parts:
+                await pending
+            await queue.publish()
+            if room:
+                # Taken in vain: they come again.
                 queue.rewind()
-                continue
-            await self._deliver(queue, chains, self._new_header(len(chains)) + frame)
-            self.received += 1
+                room.clear()
+
+    async def _make_room(self, queue: Queue, room: list[Chain]) -> bool:
+        """Take buffers until *room* holds the oldest frame, or never will; False if the driver has to lend more."""
+        while _size(room) < self._header + len(self._backlog[0]):
+            if len(room) >= (queue.size if self._mergeable else 1):
+                return True
+            chain = await queue.take()
+            if chain is None:
+                return False
+            room.append(chain)
+        return True
 
     def _new_header(self, buffers: int) -> bytes:
         if self._header == SHORT_HEADER:
             return bytes(SHORT_HEADER)
         return bytes(SHORT_HEADER) + buffers.to_bytes(2, self.function.order)
-
-    async def _deliver(self, queue: Queue, chains: list[Chain], data: bytes) -> None:
-        for chain in chains:
-            part, data = data[:chain.writable_length], data[chain.writable_length:]
-            await queue.write(chain, 0, part)
-            queue.ring.use(chain, len(part))
-        await queue.publish()
 
     # Commands
 
@@ -187,3 +199,8 @@ class Net(FunctionDevice):
             answer = ACCEPTED if command and command[0] in CONTROL_CLASSES else REFUSED
             await queue.write(chain, 0, answer)
             await queue.use(chain, min(1, chain.writable_length))
+
+
+def _size(chains: list[Chain]) -> int:
+    """Bytes that *chains* take."""
+    return sum(chain.writable_length for chain in chains)
