@@ -14,6 +14,7 @@ toolchain.skip_or_fail("verilator", "g++", "make")
 
 from virtio_mmr_sim.device.block import Block  # noqa: E402
 from virtio_mmr_sim.device.entropy import Entropy  # noqa: E402
+from virtio_mmr_sim.native.host_memory import Ram  # noqa: E402
 from virtio_mmr_sim.native.model import NativeModel  # noqa: E402
 
 #: A block device for every driver, with all that the rings can do.
@@ -348,27 +349,47 @@ def test_a_queue_that_is_reset_alone_is_let_go_of_and_can_be_started_again(machi
     assert Disk(driver).read(3, (DATA, 512))
 
 
+class WatchedRam(Ram):
+    """Memory that notes where it was written to."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.log = []
+
+    def write(self, address, data):
+        super().write(address, data)
+        self.log.append((address, address + len(data)))
+
+
 @pytest.mark.parametrize("seed", range(12))
-def test_whatever_stands_in_memory_the_device_answers_or_stops(machine, seed):
+def test_whatever_stands_in_memory_the_device_answers_or_stops(design, image, seed):
     """Descriptors, rings and headers at random, with a few bits of sense: no hang, no exception, no stray write."""
     rng = random.Random(seed)
+    disk = Block(image)
+    machine = Machine(*design, lambda number: disk, memory=WatchedRam(1 << 22))
     driver = ready(machine, rng.choice(["linux", "modern"]))
     ring, memory = driver.rings[0], machine.memory
     for _ in range(6):
+        lent = [(ring.used, ring.used + 6 + 8 * ring.size)]
         for index in range(ring.size):
             address = rng.choice([HEADER, DATA, TABLE, rng.getrandbits(64), rng.randrange(1 << 22)])
             length = rng.choice([0, 1, 16, 17, 512, 1024, rng.getrandbits(32), rng.randrange(70000)])
-            ring.descriptor(ring.descriptors, index, address, length, rng.choice([0, 1, 2, 3, 4, rng.getrandbits(16)]),
+            flags = [rng.choice([0, 1, 2, 3, 4, rng.getrandbits(16)]), rng.getrandbits(3)]
+            ring.descriptor(ring.descriptors, index, address, length, flags[0],
                             rng.choice([index + 1, rng.randrange(ring.size), rng.getrandbits(16)]) & 0xFFFF)
-            ring.descriptor(TABLE, index, address, length, rng.getrandbits(3), rng.randrange(80))
+            ring.descriptor(TABLE, index, address, length, flags[1], rng.randrange(80))
+            if (flags[0] | flags[1]) & 2:
+                lent.append((address, address + length))
             ring.put(ring.available + 4 + 2 * index, rng.choice([index, rng.randrange(ring.size)]), 2)
         memory.write(HEADER, rng.choice([READ, WRITE, GET_ID, rng.getrandbits(32)]).to_bytes(4, "little")
                      + bytes(4) + rng.choice([0, 3, rng.getrandbits(64)]).to_bytes(8, "little"))
         made = ring.get(ring.available + 2, 2) + rng.choice([1, 3, ring.size, rng.getrandbits(16)])
         ring.put(ring.available + 2, made & 0xFFFF, 2)
+        memory.log.clear()
         driver.notify(0)
         machine.settle()
         assert machine.device.idle
+        assert all(any(first <= start and end <= last for first, last in lent) for start, end in memory.log)
         if machine.faults:
             break
     machine.ports[0].write(0x12, 1, 0)
@@ -376,6 +397,7 @@ def test_whatever_stands_in_memory_the_device_answers_or_stops(machine, seed):
     machine.settle()
     assert Disk(machine.legacy_driver()).read(3, (DATA, 512))
     assert machine.model.violation_counts() == {}
+    disk.close()
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "devices.md"
