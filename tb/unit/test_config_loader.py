@@ -506,9 +506,22 @@ MISTAKES = {
         NET + "[datapath]\nwidth = 100\n",
         "datapath.width = 100: must be 64, 128, 256 or 512; write width = 128",
     ),
+    "width of the adapter": (
+        NET + '[datapath]\nadapter = "pcie_7x"\nwidth = 256\n',
+        'datapath.width = 256: adapter "pcie_7x" has streams of 64 or 128 bits; write width = 128',
+    ),
+    "functions of the adapter": (
+        NET + '[vf]\ncount = 1\n[datapath]\nadapter = "pcie_7x"\n',
+        'vf.count = 1: adapter "pcie_7x" has no virtual functions; remove [vf], or take an UltraScale+ adapter',
+    ),
+    "too many functions for the adapter": (
+        NET + '[vf]\ncount = 253\n[datapath]\nadapter = "pcie4_uscale_plus"\n',
+        'vf.count = 253: adapter "pcie4_uscale_plus" has at most 252 virtual functions; write count = 252, or less',
+    ),
     "adapter": (
         NET + '[datapath]\nadapter = "ultrascale"\n',
-        'datapath.adapter = "ultrascale": adapters other than "raw" are not built yet; write adapter = "raw"',
+        'datapath.adapter = "ultrascale": must be "raw", "pcie4_uscale_plus", "pcie4c_uscale_plus" or "pcie_7x"; '
+        'write adapter = "raw"',
     ),
     "payload": (
         NET + "[datapath]\nmax_payload = 200\n",

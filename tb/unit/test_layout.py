@@ -1,6 +1,7 @@
 """Configuration space: BARs and capabilities stand where they should and read as they should."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from virtio_mmr.config.device import Bar, BarKind, DeviceConfig, Identity, Region, Space
@@ -219,3 +220,51 @@ def test_scarce_room_refuses_an_explicit_list():
 def test_a_mandatory_capability_is_never_left_out():
     with pytest.raises(ConfigError, match='capabilities: "express" needs 60 bytes'):
         place(DEVICE, Windows(classic=(0x40, 0x60), extended=(0x100, 0x1000)))
+
+
+# Windows that hard IP leaves.
+
+TRANSITIONAL = replace(
+    DEVICE,
+    bars=(MEMORY, Bar(index=2, kind=BarKind.MEMORY64, regions=(
+        region(Space.COMMON, 0x0000), region(Space.ISR, 0x1000), region(Space.DEVICE, 0x2000),
+        region(Space.NOTIFY, 0x3000)))),
+)
+
+
+def behind(adapter: str, device: DeviceConfig = DEVICE, **changes: Any) -> DeviceConfig:
+    return replace(device, datapath=replace(device.datapath, adapter=adapter), **changes)
+
+
+@pytest.mark.parametrize("adapter, classic, extended", [
+    ("pcie4_uscale_plus", [("mmr_classic", 0xB0)], [("mmr_vsec", 0x480), ("control", 0x49C), ("mmr_literal", 0x4B8)]),
+    ("pcie4c_uscale_plus", [("mmr_classic", 0xB0)], [("mmr_vsec", 0xE80), ("control", 0xE9C), ("mmr_literal", 0xEB8)]),
+    ("pcie_7x", [("mmr_classic", 0xA8)], [("mmr_vsec", 0x10C), ("control", 0x128), ("mmr_literal", 0x144)]),
+])
+def test_beside_hard_ip_the_first_capability_opens_the_window_and_nothing_else_is_ours(adapter, classic, extended):
+    space = place(behind(adapter))
+    found = [(capability.name, capability.offset) for capability in space.capabilities]
+    assert (found, space.left_out) == (classic + extended, ())
+    image = space.reset_image()
+    # The lists end with ours, and a byte outside is zero.
+    assert [dword(image, at) >> 20 for _, at in extended] == [extended[1][1], extended[2][1], 0]
+    assert image[classic[0][1] + 1] == 0 and not any(image[:classic[0][1]])
+    assert not any(space.write_mask()) and not any(space.write_clear_mask())
+
+
+def test_structures_of_the_modern_interface_fit_7_series_and_not_ultrascale():
+    names = [capability.name for capability in place(behind("pcie_7x", TRANSITIONAL)).capabilities]
+    assert names[:5] == ["mmr_classic", "modern_common", "modern_notify", "modern_isr", "modern_device"]
+    space = place(behind("pcie4_uscale_plus", TRANSITIONAL))
+    assert not any(capability.name.startswith("modern") for capability in space.capabilities)
+    left_out = dict(space.left_out)
+    assert set(left_out) == {"modern_access", "modern_common", "modern_notify", "modern_isr", "modern_device"}
+    assert left_out["modern_common"] == "needs 16 bytes of the classic window 0xb0 to 0xc0, which has 0 left"
+    assert left_out["modern_access"] == "needs an endpoint that owns its configuration space"
+
+
+def test_a_wanted_layout_that_the_ip_has_no_room_for_is_refused():
+    narrow = Windows(classic=(0xB0, 0xC0), extended=(0x480, 0x4A0), whole=False)
+    with pytest.raises(ConfigError, match="leave \"literal\" out, or write mmr = \"auto\""):
+        place(behind("pcie4_uscale_plus", mmr_explicit=True), narrow)
+    assert [name for name, _ in place(behind("pcie4_uscale_plus"), narrow).left_out] == ["control", "mmr_literal"]

@@ -69,8 +69,11 @@ def report(config: DeviceConfig, space: ConfigurationSpace) -> str:
             f"vectors   {virtual.msix_vectors or 'none'}",
             *_function(virtual, place(virtual)),
         ]
+    left_out = list(space.left_out)
+    if config.vf is not None:
+        left_out += [(f"vf.{name}", why) for name, why in place(config.vf.function).left_out]
     for title, sentences in (
-        ("Left out", [f"{name}: {why}" for name, why in space.left_out]),
+        ("Left out", [f"{name}: {why}" for name, why in left_out]),
         ("Worth a second look", list(remarks(config))),
         ("Not built yet", list(NOT_BUILT)),
     ):
@@ -89,7 +92,8 @@ def _function(config: DeviceConfig, space: ConfigurationSpace) -> list[str]:
             for window in windows(config)
             if window.bar is bar
         ]
-    lines += ["", "Capabilities"]
+    owner = " in the part of configuration space that the hard IP leaves to the core"
+    lines += ["", f"Capabilities{owner if config.datapath.hard_ip.owns_header else ''}"]
     lines += [
         f"  {capability.offset:#05x}  {capability.size:3} bytes  {capability.kind:<8}  {capability.name}"
         for capability in space.capabilities

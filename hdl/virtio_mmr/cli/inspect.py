@@ -30,6 +30,12 @@ class Source:
     config: DeviceConfig | None = None
     space: ConfigurationSpace | None = None
 
+    @property
+    def starts(self) -> tuple[int, int] | None:
+        """Where the lists begin, if hard IP owns the header and points at them."""
+        adapter = self.config.datapath.hard_ip if self.config is not None else None
+        return (adapter.classic[0], adapter.extended[0]) if adapter and adapter.owns_header else None
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -68,10 +74,11 @@ def run(args: argparse.Namespace) -> int:
     elif args.format == "lspci":
         print(lspci_dump.dump(source.image), end="")
     else:
-        print(f"{source.name}  {identity_line(source.image)}\n")
+        part = "the part of configuration space that the hard IP leaves to the core"
+        print(f"{source.name}  {part if source.starts else identity_line(source.image)}\n")
         if source.config is not None:
             print(bars_picture(source.config))
-        print(capabilities_picture(source.image), end="")
+        print(capabilities_picture(source.image, source.starts), end="")
     return 0
 
 
@@ -133,7 +140,7 @@ def _json(source: Source) -> dict[str, object]:
                 "title": entry.title,
                 "details": list(entry.details),
             }
-            for entry in listed_capabilities(source.image)
+            for entry in listed_capabilities(source.image, source.starts)
         ],
     }
     if source.config is not None and source.space is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from virtio_mmr.spec import configuration
 from virtio_mmr.spec.device_types import DeviceType
 from virtio_mmr.spec.features import LEGACY_ONLY, TransportFeature
+from virtio_mmr.spec.hard_ip import ADAPTERS, HardIp
 from virtio_mmr.spec.profiles import mmr_v1
 
 #: Least bytes that a BAR may claim: PCI Local Bus 3.0, 6.2.5.1, and PCI Express Base 5.0, 7.5.1.2.1.
@@ -103,6 +104,11 @@ class Datapath:
     check_byte_enables: bool = True
     #: Answer 64-bit requests below 4 GiB with "unsupported request".
     strict_64bit: bool = False
+
+    @property
+    def hard_ip(self) -> HardIp:
+        """What the adapter's IP has."""
+        return ADAPTERS[self.adapter]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from virtio_mmr.spec import modern
 from virtio_mmr.spec.device_types import DEVICE_TYPES, ConfigField, DeviceType
 from virtio_mmr.spec.features import ALWAYS_MODERN, FIRST_MODERN, OFFERED_MODERN, UNUSED_BIT, TransportFeature
+from virtio_mmr.spec.hard_ip import ADAPTERS
 from virtio_mmr.spec.sriov import MOST_VIRTUAL_FUNCTIONS
 
 from . import defaults, rules
@@ -422,12 +423,9 @@ def _requester(top: Table) -> Requester | None:
 
 
 def _datapath(table: Table) -> Datapath:
-    adapter = table.string("adapter", "raw")
-    if adapter != "raw":
-        raise not_built("datapath.adapter", adapter, 'adapters other than "raw" are', 'write adapter = "raw"')
     return Datapath(
         width=table.integer("width", 128, 64, 512),
-        adapter=adapter,
+        adapter=table.choice("adapter", "raw", tuple(ADAPTERS)),
         max_payload=table.integer("max_payload", 128, 128, 4096),
         check_byte_enables=table.boolean("check_byte_enables", True),
         strict_64bit=table.boolean("strict_64bit", False),

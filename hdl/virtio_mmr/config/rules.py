@@ -119,6 +119,22 @@ def _check_datapath(config: DeviceConfig) -> None:
     ):
         if value not in allowed:
             raise ConfigError(f"datapath.{key}", value, f"must be {alternatives(allowed)}", f"write {key} = 128")
+    adapter = config.datapath.hard_ip
+    if config.datapath.width not in adapter.widths:
+        raise ConfigError(
+            "datapath.width",
+            config.datapath.width,
+            f'adapter "{adapter.name}" has streams of {alternatives(adapter.widths)} bits',
+            f"write width = {adapter.widths[-1]}",
+        )
+    if config.vf is not None and config.vf.count > adapter.most_virtual_functions:
+        most = adapter.most_virtual_functions
+        raise ConfigError(
+            "vf.count",
+            config.vf.count,
+            f'adapter "{adapter.name}" has {f"at most {most}" if most else "no"} virtual functions',
+            f"write count = {most}, or less" if most else "remove [vf], or take an UltraScale+ adapter",
+        )
 
 
 def _check_requester(config: DeviceConfig) -> None:

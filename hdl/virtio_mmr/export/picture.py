@@ -99,11 +99,11 @@ def _window(config: DeviceConfig, region: Region) -> list[str]:
     return [head, f"  {_NOTES[region.space]}"]
 
 
-def capabilities_picture(image: bytes) -> str:
-    """Both capability lists of *image*, side by side, each from its start to its end."""
-    found = listed_capabilities(image)
+def capabilities_picture(image: bytes, starts: tuple[int, int] | None = None) -> str:
+    """Both capability lists of *image*, side by side, each from its start to its end; for *starts* see the decoder."""
+    found = listed_capabilities(image, starts)
     columns = [
-        _chain("Capabilities", "0x034", [entry for entry in found if entry.kind == "classic"]),
+        _chain("Capabilities", "" if starts else "0x034", [entry for entry in found if entry.kind == "classic"]),
         _chain("Extended capabilities", "", [entry for entry in found if entry.kind == "extended"]),
     ]
     height = max(map(len, columns))

@@ -18,13 +18,14 @@ from virtio_mmr.spec.msix import ENTRY_SIZE
 from virtio_mmr.spec.sriov import MOST_WITHOUT_ARI
 
 from . import backend
-from .access.decoder import BarDecoder
+from .access.decoder import BarDecoder, HitDecoder
 from .access.detour import ConfigDetour
 from .access.interface import Space
 from .access.router import AccessRouter
 from .access.schedule import Schedule
 from .access.sequencer import AccessSequencer
 from .access.virtual import VirtualStage
+from .adapters.link import FunctionChange, Link
 from .adapters.raw import RawReceiver
 from .errors import ErrorReporter
 from .events import EventChooser
@@ -44,8 +45,9 @@ from .tlp.ingress import TlpIngress
 from .tlp.message import IntxMessenger, MessageBuilder
 from .tlp.order import OrderedEgress
 from .turns import Turns
-from .windows.config import ConfigSpace
+from .windows.config import EVENTS, ConfigSpace
 from .windows.device import DeviceWindow
+from .windows.extension import ConfigExtension
 from .windows.legacy import LegacyWindow
 from .windows.msix import MsixLook, MsixWindow
 from .windows.notify import NotifyWindow
@@ -101,8 +103,14 @@ def _msix(config: DeviceConfig) -> tuple[int, int]:
     return (config.msix_vectors, found[1].size) if found else (0, 2 * ENTRY_SIZE)
 
 
+def link_signature(config: DeviceConfig) -> Link:
+    """The boundary between the endpoint of a device and the adapter to its hard IP."""
+    return Link(config.datapath.width,
+                completions=config.datapath.hard_ip.described and config.requester is not None)
+
+
 class Endpoint(wiring.Component):
-    """A virtio-pci transitional MMR device behind raw TLP streams.
+    """A virtio-pci transitional MMR device behind raw TLP streams, or behind an adapter to hard IP.
 
     One clock; its reset is synchronous and legal at any time, also in the middle of a packet.
 
@@ -119,10 +127,12 @@ class Endpoint(wiring.Component):
         To the link.
     rx_np_ok : Out(1)
         While it is high, 16 more non-posted requests will be taken, whatever happens to `tx`.
+    link : In(Link(width))
+        Instead of these three, if hard IP owns the header; see `link_signature`.
     count_malformed, count_poisoned, count_unsupported, count_unexpected, count_hole : Out(16)
     error_correctable, error_nonfatal, error_fatal : Out(1)
     intx : Out(1)
-        INTA as a level; `tx` carries the same as messages. Low if the device has no interrupt pin.
+        INTA as a level; without `link`, `tx` carries the same as messages. Low if the device has no interrupt pin.
     backend streams
         See `backend_streams`.
     """
@@ -130,10 +140,13 @@ class Endpoint(wiring.Component):
     def __init__(self, config: DeviceConfig):
         self._config = config
         width = config.datapath.width
-        super().__init__({
+        raw = {
             "rx": In(stream.Signature(raw_beat(width))),
             "tx": Out(stream.Signature(raw_beat(width))),
             "rx_np_ok": Out(1),
+        }
+        super().__init__({
+            **({"link": In(link_signature(config))} if config.datapath.hard_ip.owns_header else raw),
             **{name: Out(16) for name in _COUNTERS},
             **{name: Out(1) for name in _ERRORS},
             "intx": Out(1),
@@ -149,58 +162,83 @@ class Endpoint(wiring.Component):
         layout = place(config)
         queues = max(len(kind.queues) for kind in kinds)
         with_modern = any(kind.modern for kind in kinds)
+        hard_ip = config.datapath.hard_ip
+        owned, described = hard_ip.owns_header, hard_ip.described
         big_endian = any(kind.control is not None and kind.control.big_endian for kind in kinds)
         # Register tables whose items make up a function's view.
         tables = [*_TABLES, *([modern.COMMON] if with_modern else [])]
 
         # --- Link to requests -----------------------------------------------------------------------------
-        m.submodules.receiver = receiver = RawReceiver(width)
+        if owned:
+            source, control = self.link, self.link.control
+            m.submodules.decoder = decoder = HitDecoder(config.bars, kinds[-1].bars if several else ())
+        else:
+            m.submodules.receiver = source = RawReceiver(width)
         m.submodules.ingress = ingress = TlpIngress(
             width, max_payload=config.datapath.max_payload, check_byte_enables=config.datapath.check_byte_enables,
-            requests=config.requester is not None)
-        m.submodules.decoder = decoder = BarDecoder(
-            config.bars, strict_64bit=config.datapath.strict_64bit, virtual=several)
+            requests=config.requester is not None and not described)
+        if not owned:
+            m.submodules.decoder = decoder = BarDecoder(
+                config.bars, strict_64bit=config.datapath.strict_64bit, virtual=several)
         m.submodules.sequencer = sequencer = AccessSequencer(
             config.bars, virtual_bars=kinds[-1].bars if several else (), max_payload=config.datapath.max_payload)
         m.submodules.schedule = schedule = Schedule(functions)
-        m.submodules.config_space = config_space = ConfigSpace(layout)
-        control = config_space.control
-        wiring.connect(m, wiring.flipped(self.rx), receiver.raw)
-        wiring.connect(m, receiver.beats, ingress.beats)
+        if owned:
+            m.submodules.extension = config_space = ConfigExtension(
+                [place(kind) for kind in kinds], functions)
+            wiring.connect(m, wiring.flipped(self.link.door), config_space.door)
+            wiring.connect(m, wiring.flipped(self.link.beats), ingress.beats)
+        else:
+            m.submodules.config_space = config_space = ConfigSpace(layout)
+            control = config_space.control
+            wiring.connect(m, wiring.flipped(self.rx), source.raw)
+            wiring.connect(m, source.beats, ingress.beats)
         m.d.comb += [
-            ingress.truncated.eq(receiver.truncated),
+            ingress.truncated.eq(source.truncated),
             ingress.max_payload_size.eq(control.max_payload_size),
             ingress.step.eq(sequencer.step),
             sequencer.payload.eq(ingress.payload),
             decoder.kind.eq(ingress.heading_kind),
             decoder.address.eq(ingress.heading_address),
-            decoder.long_address.eq(ingress.heading_long),
             ingress.heading_place.eq(decoder.place),
-            decoder.memory_enabled.eq(control.memory_enabled),
-            decoder.io_enabled.eq(control.io_enabled),
-            config_space.capture.eq(sequencer.captures),
-            config_space.capture_id.eq(sequencer.request.p.device),
-            self.rx_np_ok.eq(sequencer.non_posted_ok),
+            (self.link.np_ok if owned else self.rx_np_ok).eq(sequencer.non_posted_ok),
             schedule.function_ahead.eq(sequencer.function_ahead),
             schedule.event_slot.eq(sequencer.event_slot),
             schedule.dropped_ahead.eq(sequencer.dropped),
             schedule.discarded_ahead.eq(sequencer.discarded),
             sequencer.hold.eq(schedule.hold),
         ]
-        for mine, its in zip(decoder.base, control.base, strict=True):
-            m.d.comb += mine.eq(its)
+        if owned:
+            m.d.comb += [decoder.bar.eq(self.link.hit.bar), decoder.function.eq(self.link.hit.function)]
+        else:
+            m.d.comb += [
+                decoder.long_address.eq(ingress.heading_long),
+                decoder.memory_enabled.eq(control.memory_enabled),
+                decoder.io_enabled.eq(control.io_enabled),
+                config_space.capture.eq(sequencer.captures),
+                config_space.capture_id.eq(sequencer.request.p.device),
+            ]
+            for mine, its in zip(decoder.base, control.base, strict=True):
+                m.d.comb += mine.eq(its)
         wiring.connect(m, sequencer.operation, schedule.operation)
         if several:
+            # Functions that can be reached at all; hard IP sees to that by itself.
+            numbered = control.num_vfs if owned else Mux(
+                control.ari_hierarchy | (control.num_vfs < MOST_WITHOUT_ARI), control.num_vfs, MOST_WITHOUT_ARI)
+            could_speak, can_speak = Signal(2), Signal(2)
+            m.d.comb += [
+                can_speak.eq(Cat(control.bus_master, control.awake)),
+                decoder.present.eq(schedule.reachable),
+                schedule.wanted.eq(Mux(control.vf_enable, numbered, 0)),
+                # Waking up concerns every function.
+                schedule.wakes.eq((can_speak & ~could_speak).any()),
+            ]
+            m.d.sync += could_speak.eq(can_speak)
+        if several and not owned:
             m.submodules.virtual = virtual = VirtualStage(
                 kinds[1].bars, strict_64bit=config.datapath.strict_64bit)
             wiring.connect(m, ingress.request, virtual.request)
             wiring.connect(m, virtual.onward, sequencer.request)
-            # Functions that can be reached at all.
-            numbered = Mux(control.ari_hierarchy | (control.num_vfs < MOST_WITHOUT_ARI),
-                           control.num_vfs, MOST_WITHOUT_ARI)
-            could_speak, can_speak = Signal(2), Signal(2)
-            m.d.comb += can_speak.eq(Cat(control.bus_master, control.awake))
-            m.d.sync += could_speak.eq(can_speak)
             m.d.comb += [
                 virtual.heading.eq(ingress.heading_taken),
                 virtual.heading_address.eq(ingress.heading_address),
@@ -208,10 +246,6 @@ class Endpoint(wiring.Component):
                 virtual.page_size.eq(control.page_size),
                 virtual.memory_enabled.eq(control.vf_memory_enable & control.awake),
                 virtual.present.eq(schedule.reachable),
-                decoder.present.eq(schedule.reachable),
-                schedule.wanted.eq(Mux(control.vf_enable, numbered, 0)),
-                # Waking up concerns every function.
-                schedule.wakes.eq((can_speak & ~could_speak).any()),
             ]
             for mine, its in zip(virtual.base, control.vf_base, strict=True):
                 m.d.comb += mine.eq(its)
@@ -225,7 +259,9 @@ class Endpoint(wiring.Component):
             and any(kind.find(build.Space[space.name]) is not None for kind in kinds))]
         m.submodules.router = router = AccessRouter(spaces)
         entrance = router.port
-        if config.modern:
+        # The access window is a capability of one's own configuration space.
+        windowed = config.modern and not owned
+        if windowed:
             m.submodules.detour = detour = ConfigDetour(config.bars, layout["modern_access_data"].offset)
             wiring.connect(m, detour.onward, router.port)
             m.d.comb += [
@@ -251,9 +287,10 @@ class Endpoint(wiring.Component):
         register_windows = [header]
         msix_enable = control.msix_enable
         if several:
-            m.submodules.virtual_config = virtual_config = VirtualConfigSpace(place(kinds[1]))
             own = state.row.configuration
             msix_enable = Mux(function == 0, control.msix_enable, own.msix_enable)
+        if several and not owned:
+            m.submodules.virtual_config = virtual_config = VirtualConfigSpace(place(kinds[1]))
             configuration, register_ahead = router.window_config, Signal(10)
             m.d.sync += register_ahead.eq(sequencer.register_ahead)
             for space, mine in ((config_space, function == 0), (virtual_config, function != 0)):
@@ -309,7 +346,7 @@ class Endpoint(wiring.Component):
         m.submodules.queues = table
         m.submodules.notify = notify = NotifyUnit(queues, modern=with_modern, functions=functions)
         m.submodules.events = events = EventChooser(
-            functions=functions, modern=with_modern, steps=several and Space.MSIX in spaces)
+            functions=functions, modern=with_modern, steps=several and Space.MSIX in spaces, changes=owned)
         wiring.connect(m, events.event, schedule.candidate)
         event = schedule.event
         may_request = control.bus_master
@@ -323,8 +360,6 @@ class Endpoint(wiring.Component):
             state.event.eq(event),
             state.function.eq(function),
             state.access.eq(operation.valid),
-            state.flr.eq(control.reset),
-            state.msix_toggled.eq(config_space.msix_toggled),
             state.driver_wrote.eq(device.driver_wrote),
             device.apply.eq(event.kind == EventKind.UPDATE),
             device.restore.eq(state.restore),
@@ -348,6 +383,27 @@ class Endpoint(wiring.Component):
             notify.vector.eq(table.vector),
             notify.rings.eq(table.rings),
         ]
+        if owned:
+            # What the IP says of a function is an event of that function.
+            said = FunctionChange(Cat(event.function, event.value))
+            changes, physical_msix = event.kind == EventKind.CONTROL, Signal()
+            wiring.connect(m, wiring.flipped(self.link.change), events.change)
+            m.d.comb += events.changed.eq(changes)
+            with m.If(changes & (said.function == 0)):
+                m.d.comb += [state.flr.eq(said.reset), state.msix_toggled.eq(said.msix_enable != physical_msix)]
+                m.d.sync += physical_msix.eq(said.msix_enable)
+            if several:
+                with m.If(changes & (said.function != 0)):
+                    m.d.comb += [
+                        state.config_change.bus_master_write.eq(~said.reset),
+                        state.config_change.bus_master.eq(said.bus_master),
+                        state.config_change.msix_write.eq(~said.reset),
+                        state.config_change.msix_enable.eq(said.msix_enable),
+                        state.config_change.msix_mask.eq(said.msix_mask),
+                        state.config_change.reset.eq(said.reset),
+                    ]
+        else:
+            m.d.comb += [state.flr.eq(control.reset), state.msix_toggled.eq(config_space.msix_toggled)]
         # Which parts of the row in the queue table count.
         for name in ("addressed", "sized") if with_modern else ("page_bytes",):
             m.d.comb += getattr(table, name).eq(
@@ -413,7 +469,8 @@ class Endpoint(wiring.Component):
             ]
             if Space.MSIX not in spaces:
                 m.d.comb += events.clock_wanted.eq(device.report_wanted)
-        m.d.comb += config_space.interrupt_status.eq(interrupts & ~control.msix_enable)
+        if not owned:
+            m.d.comb += config_space.interrupt_status.eq(interrupts & ~control.msix_enable)
 
         # --- Interrupts -----------------------------------------------------------------------------------
         if config.intx:
@@ -430,7 +487,7 @@ class Endpoint(wiring.Component):
                 m.submodules.msix_look = msix_look = MsixLook(*windows[0], virtual=windows[1])
                 coming = sequencer.operation
                 m.d.comb += [msix_look.access.valid.eq(coming.valid), msix_look.access.p.eq(coming.p.access)]
-                if config.modern:
+                if windowed:
                     # The access window's registers are those of the next clock: no two configuration accesses follow
                     # each other at once.
                     m.submodules.detour_look = detour_look = ConfigDetour(
@@ -499,12 +556,15 @@ class Endpoint(wiring.Component):
         physical = Cat(C(0, 8), control.bus) if several else completion.completer
         # Interrupts first: so none is overtaken by a completion that was handed in after it.
         messages = []
-        if config.intx:
+        if owned:
+            m.d.comb += self.link.intx.eq(self.intx)
+        elif config.intx:
             m.submodules.messenger = messenger = IntxMessenger(width)
             m.d.comb += [messenger.level.eq(self.intx), messenger.requester.eq(physical)]
             messages.append(messenger.beats)
         if Space.MSIX in spaces:
-            m.submodules.messages = builder = MessageBuilder(width, several=several)
+            m.submodules.messages = builder = MessageBuilder(
+                width, several=several, long_headers=described)
             wiring.connect(m, interrupt.message, builder.message)
             m.d.comb += builder.requester.eq(physical)
             messages.append(builder.beats)
@@ -519,13 +579,14 @@ class Endpoint(wiring.Component):
             m.submodules.requester = requester = Requester(
                 width, reads=config.requester.reads, largest=config.requester.largest_read,
                 payload=config.datapath.max_payload, timeout=config.requester.timeout,
-                space=config.requester.completion_space)
+                space=config.requester.completion_space, long_headers=described)
             for way, entrance in zip(messages, egress.messages, strict=True):
                 wiring.connect(m, way, entrance)
             wiring.connect(m, completion.beats, egress.completions)
             wiring.connect(m, requester.writes, egress.writes)
             wiring.connect(m, requester.reads, egress.reads)
-            wiring.connect(m, ingress.completions, requester.completions)
+            wiring.connect(m, wiring.flipped(self.link.completions) if described else ingress.completions,
+                           requester.completions)
             m.d.comb += [
                 egress.complete.eq(completion.complete),
                 egress.left.eq(completion.left),
@@ -557,7 +618,7 @@ class Endpoint(wiring.Component):
             m.d.comb += gate.bus_master.eq(control.bus_master)
             wiring.connect(m, requester.read_gate, gate.gates[0])
             wiring.connect(m, requester.write_gate, gate.gates[1])
-        wiring.connect(m, egress.beats, wiring.flipped(self.tx))
+        wiring.connect(m, egress.beats, wiring.flipped(self.link.tx if owned else self.tx))
 
         # --- Errors, and the streams that go straight through -----------------------------------------------
         m.submodules.errors = errors = ErrorReporter()
@@ -566,16 +627,14 @@ class Endpoint(wiring.Component):
             errors.refused.eq(operation.valid & operation.p.completion.unsupported),
             errors.poisoned.eq(operation.p.poisoned),
             errors.hole.eq(router.hole),
-            config_space.detected_parity_error.eq(errors.detected_parity_error),
-            config_space.correctable_detected.eq(errors.correctable_detected),
-            config_space.nonfatal_detected.eq(errors.nonfatal_detected),
-            config_space.fatal_detected.eq(errors.fatal_detected),
-            config_space.unsupported_detected.eq(errors.unsupported_detected),
             *(getattr(self, name).eq(getattr(errors, name)) for name in (*_COUNTERS, *_ERRORS)),
         ]
+        if not owned:
+            m.d.comb += [getattr(config_space, name).eq(getattr(errors, name)) for name in EVENTS]
         if config.requester is not None:
             m.d.comb += [
-                errors.completion_malformed.eq(ingress.completion_malformed),
+                errors.completion_malformed.eq(self.link.completions.p.malformed & self.link.completions.valid
+                                               if described else ingress.completion_malformed),
                 errors.completion_unexpected.eq(requester.unexpected),
                 errors.completion_poisoned.eq(requester.poisoned),
             ]

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from . import backend
 from .access.carryless import below
+from .adapters.link import FunctionChange
 from .state.function import Event, EventKind
 
 
@@ -25,6 +26,8 @@ class EventChooser(wiring.Component):
         Somebody resets queues; otherwise the back end's word that one is quiet goes nowhere.
     steps
         Interrupts are told in several steps, each an event.
+    changes
+        Hard IP owns configuration space and tells of changes.
 
     Members
     -------
@@ -33,6 +36,8 @@ class EventChooser(wiring.Component):
     step : In(stream.Signature(Event)), settled : In(1)
         With `steps`: see `SharedInterruptUnit`. A step goes before the others of this list or, if they want something,
         in turns with them.
+    change : In(stream.Signature(FunctionChange)), changed : In(1)
+        With `changes`: taken in the clock of its event, which `changed` tells. The function has to exist.
     reset_done, fault, interrupt_cause, queue_quiet : In(stream)
     update_waiting : In(1), update_function : In(8)
         An update of the device configuration; only one is under way at a time.
@@ -44,13 +49,15 @@ class EventChooser(wiring.Component):
     event : Out(stream.Signature(Event))
     """
 
-    def __init__(self, *, functions: int = 1, modern: bool, steps: bool = False):
+    def __init__(self, *, functions: int = 1, modern: bool, steps: bool = False, changes: bool = False):
         self._functions = functions
         self._modern = modern
         self._steps = steps
+        self._changes = changes
         super().__init__({
             "clock_wanted": In(1),
             **({"step": In(stream.Signature(Event)), "settled": In(1)} if steps else {}),
+            **({"change": In(stream.Signature(FunctionChange)), "changed": In(1)} if changes else {}),
             "reset_done": In(stream.Signature(backend.ResetDone)),
             "fault": In(stream.Signature(backend.Fault)),
             "interrupt_cause": In(stream.Signature(backend.InterruptCause)),
@@ -85,6 +92,11 @@ class EventChooser(wiring.Component):
             m.d.comb += self.queue_quiet.ready.eq(1)
         with m.If(self.applied):
             m.d.sync += updating.eq(0)
+        changing = Signal()
+        if self._changes:
+            m.d.comb += self.change.ready.eq(changing & self.changed)
+            with m.If(self.changed):
+                m.d.sync += changing.eq(0)
         with m.If(event.ready):
             m.d.sync += event.valid.eq(0)
         with m.If(~event.valid):
@@ -95,6 +107,13 @@ class EventChooser(wiring.Component):
                 with m.Elif(step):
                     m.d.comb += self.step.ready.eq(1)
                     m.d.sync += [event.valid.eq(1), p.eq(self.step.p)]
+            if self._changes:
+                with m.Elif(self.change.valid & ~changing):
+                    said = self.change.p
+                    m.d.sync += [
+                        changing.eq(1), event.valid.eq(1), p.kind.eq(EventKind.CONTROL),
+                        p.function.eq(said.function),
+                        p.value.eq(Cat(said.reset, said.bus_master, said.msix_enable, said.msix_mask))]
             with m.Elif(self.reset_done.valid):
                 m.d.comb += self.reset_done.ready.eq(1)
                 m.d.sync += [event.valid.eq(known(self.reset_done)), p.kind.eq(EventKind.RESET_DONE),

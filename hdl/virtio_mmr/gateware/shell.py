@@ -3,6 +3,7 @@
 Every field of a struct becomes a port of its own, so that no user has to count bits.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from virtio_mmr.config import DeviceConfig
 
 from . import backend
+from .adapters.table import adapter_of
 from .endpoint import _COUNTERS, _ERRORS, Endpoint, backend_streams
 
 #: Name of the generated module.
@@ -85,7 +87,8 @@ class VerilogShell(wiring.Component):
     Members
     -------
     s_axis_rx_*, m_axis_tx_*
-        AXI4-Stream, ``tkeep`` with one bit a byte.
+        AXI4-Stream, ``tkeep`` with one bit a byte. With an adapter to hard IP, instead of these and ``rx_np_ok``: the
+        ports of the IP, under their names there.
     be_<stream>_<field>, be_<stream>_valid, be_<stream>_ready
         The back-end boundary.
     """
@@ -94,37 +97,58 @@ class VerilogShell(wiring.Component):
         self._config = config
         width = config.datapath.width
         ports: dict[str, wiring.Member] = {}
-        for prefix, flow, back in (("s_axis_rx", In, Out), ("m_axis_tx", Out, In)):
-            ports |= {
-                f"{prefix}_tdata": flow(width), f"{prefix}_tkeep": flow(width // 8), f"{prefix}_tlast": flow(1),
-                f"{prefix}_tvalid": flow(1), f"{prefix}_tready": back(1),
-            }
-        ports["rx_np_ok"] = Out(1)
-        ports |= {name: Out(16) for name in _COUNTERS} | {name: Out(1) for name in _ERRORS} | {"intx": Out(1)}
+        self._adapter = adapter_of(config)
+        if self._adapter is not None:
+            ports |= {name: member for name, member in self._adapter.signature.members.items() if name != "link"}
+        else:
+            for prefix, flow, back in (("s_axis_rx", In, Out), ("m_axis_tx", Out, In)):
+                ports |= {
+                    f"{prefix}_tdata": flow(width), f"{prefix}_tkeep": flow(width // 8), f"{prefix}_tlast": flow(1),
+                    f"{prefix}_tvalid": flow(1), f"{prefix}_tready": back(1),
+                }
+            ports["rx_np_ok"] = Out(1)
+        ports |= {name: Out(16) for name in _COUNTERS} | {name: Out(1) for name in _ERRORS}
+        if self._adapter is None:
+            ports["intx"] = Out(1)
         for name, member in backend_streams(width).items():
             forward, backward = (Out, In) if member.flow == Out else (In, Out)
             ports |= {f"be_{name}_{field}": forward(bits) for field, bits in _fields(member).items()}
             ports |= {f"be_{name}_valid": forward(1), f"be_{name}_ready": backward(1)}
         super().__init__(ports)
 
+    @property
+    def adapter_docs(self) -> Mapping[str, str]:
+        """What the ports toward hard IP are for, by name."""
+        return {} if self._adapter is None else self._adapter.PORT_DOCS
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.endpoint = endpoint = Endpoint(self._config)
-        lanes = self._config.datapath.width // 32
-        rx, tx = endpoint.rx, endpoint.tx
-        m.d.comb += [
-            rx.p.data.eq(self.s_axis_rx_tdata),
-            rx.p.keep.eq(Cat(self.s_axis_rx_tkeep[4 * i] for i in range(lanes))),
-            rx.p.last.eq(self.s_axis_rx_tlast),
-            rx.valid.eq(self.s_axis_rx_tvalid),
-            self.s_axis_rx_tready.eq(rx.ready),
-            self.m_axis_tx_tdata.eq(tx.p.data),
-            self.m_axis_tx_tkeep.eq(Cat(tx.p.keep[i].replicate(4) for i in range(lanes))),
-            self.m_axis_tx_tlast.eq(tx.p.last),
-            self.m_axis_tx_tvalid.eq(tx.valid),
-            tx.ready.eq(self.m_axis_tx_tready),
-        ]
-        for name in ("rx_np_ok", *_COUNTERS, *_ERRORS, "intx"):
+        if self._adapter is not None:
+            m.submodules.adapter = adapter = self._adapter
+            wiring.connect(m, adapter.link, endpoint.link)
+            for name, member in adapter.signature.members.items():
+                if name != "link":
+                    outside, inside = getattr(self, name), getattr(adapter, name)
+                    m.d.comb += inside.eq(outside) if member.flow == In else outside.eq(inside)
+        else:
+            lanes = self._config.datapath.width // 32
+            rx, tx = endpoint.rx, endpoint.tx
+            m.d.comb += [
+                rx.p.data.eq(self.s_axis_rx_tdata),
+                rx.p.keep.eq(Cat(self.s_axis_rx_tkeep[4 * i] for i in range(lanes))),
+                rx.p.last.eq(self.s_axis_rx_tlast),
+                rx.valid.eq(self.s_axis_rx_tvalid),
+                self.s_axis_rx_tready.eq(rx.ready),
+                self.m_axis_tx_tdata.eq(tx.p.data),
+                self.m_axis_tx_tkeep.eq(Cat(tx.p.keep[i].replicate(4) for i in range(lanes))),
+                self.m_axis_tx_tlast.eq(tx.p.last),
+                self.m_axis_tx_tvalid.eq(tx.valid),
+                tx.ready.eq(self.m_axis_tx_tready),
+                self.rx_np_ok.eq(endpoint.rx_np_ok),
+                self.intx.eq(endpoint.intx),
+            ]
+        for name in (*_COUNTERS, *_ERRORS):
             m.d.comb += getattr(self, name).eq(getattr(endpoint, name))
         for name, member in backend_streams(self._config.datapath.width).items():
             inner = getattr(endpoint, name)
@@ -142,9 +166,10 @@ class VerilogShell(wiring.Component):
 def describe(shell: VerilogShell, config: DeviceConfig) -> dict[str, Any]:
     """Ports and streams of the generated module, as plain data for JSON."""
     streams = backend_streams(config.datapath.width)
-    ports = [{"name": name, "direction": "input", "width": 1, "doc": _PORT_DOCS[name]} for name in ("clk", "rst")]
+    docs = {**_PORT_DOCS, **shell.adapter_docs}
+    ports = [{"name": name, "direction": "input", "width": 1, "doc": docs[name]} for name in ("clk", "rst")]
     for name, member in shell.signature.members.items():
-        doc = _PORT_DOCS.get(name)
+        doc = docs.get(name)
         if doc is None:
             stream = next(s for s in streams if name.startswith(f"be_{s}_") and name[len(s) + 4:] in
                           (*_fields(streams[s]), "valid", "ready"))

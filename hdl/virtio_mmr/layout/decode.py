@@ -51,19 +51,23 @@ class ListedCapability:
     details: tuple[str, ...] = ()
 
 
-def listed_capabilities(image: bytes) -> tuple[ListedCapability, ...]:
+def listed_capabilities(image: bytes, starts: tuple[int, int] | None = None) -> tuple[ListedCapability, ...]:
     """The classic list and then the extended list of *image*, which has 256 or 4096 bytes.
 
+    *starts* says where they begin in a part without a header; a list whose first dword is zero is empty.
     A list that leaves its part of the space or comes back to itself ends there, with an entry that
     says so.
     """
     image = image.ljust(spec.SPACE_SIZE, b"\0")
     classic: list[ListedCapability] = []
     has_list = _number(image, 0x06, 2) >> 4 & 1
-    _walk(image, classic, image[spec.CAPABILITIES_POINTER] & 0xFC if has_list else 0, "classic")
+    first, first_extended = image[spec.CAPABILITIES_POINTER] & 0xFC if has_list else 0, spec.FIRST_EXTENDED
+    if starts is not None:
+        first, first_extended = starts[0] if _number(image, starts[0], 4) else 0, starts[1]
+    _walk(image, classic, first, "classic")
     extended: list[ListedCapability] = []
-    if _number(image, spec.FIRST_EXTENDED, 4) not in (0, 0xFFFF_FFFF):
-        _walk(image, extended, spec.FIRST_EXTENDED, "extended")
+    if _number(image, first_extended, 4) not in (0, 0xFFFF_FFFF):
+        _walk(image, extended, first_extended, "extended")
     return tuple(classic + extended)
 
 

@@ -11,6 +11,7 @@ from virtio_mmr.config.device import BarKind, DeviceConfig, Space
 from virtio_mmr.config.errors import ConfigError
 from virtio_mmr.spec import configuration as spec
 from virtio_mmr.spec import sriov
+from virtio_mmr.spec.hard_ip import HardIp
 from virtio_mmr.spec.modern import Structure
 from virtio_mmr.spec.register import Register, read_only
 
@@ -83,6 +84,8 @@ class Windows:
 
     classic: tuple[int, int]
     extended: tuple[int, int]
+    #: The header and the capabilities that every device has are ours too.
+    whole: bool = True
 
     def of(self, kind: str) -> tuple[int, int]:
         """The window of "classic" or of "extended" capabilities."""
@@ -99,10 +102,18 @@ FULL = Windows(
 )
 
 
-def place(config: DeviceConfig, windows: Windows = FULL) -> ConfigurationSpace:
-    """The configuration space of *config*'s function.
+def windows_of(adapter: HardIp) -> Windows:
+    """What an adapter's IP leaves to the core."""
+    return Windows(adapter.classic, adapter.extended, whole=not adapter.owns_header)
 
-    Capabilities stand at their usual places if the windows allow it, else packed in order of
+
+def place(config: DeviceConfig, windows: Windows | None = None) -> ConfigurationSpace:
+    """The configuration space of *config*'s function, or the part of it that is in *windows*.
+
+    Where hard IP owns the header, the part has virtio's own capabilities alone, packed in order of priority; of each
+    list the IP points at the window's first byte. Without *windows* they are those of the device's adapter.
+
+    Elsewhere capabilities stand at their usual places if the windows allow it, else packed in order of
     priority. With ``mmr_explicit`` every MMR layout of the list must fit; without it what does not fit
     is left out and named in ``left_out``.
 
@@ -111,24 +122,30 @@ def place(config: DeviceConfig, windows: Windows = FULL) -> ConfigurationSpace:
     ConfigError
         If a mandatory capability or an explicitly wanted MMR layout has no place.
     """
+    windows = windows or windows_of(config.datapath.hard_ip)
     wanted, left_out = _wanted(config)
+    if not windows.whole:
+        wanted = [capability for capability in wanted if capability.name not in _MANDATORY]
     wanted += _modern(config, whole=windows == FULL)
+    if config.modern and not config.virtual and not windows.whole:
+        left_out.append(("modern_access", "needs an endpoint that owns its configuration space"))
     for name, why in left_out:
         _check_may_be_left_out(config, name, why)
     lists: list[list[Placed]] = []
     for kind in spec.HEADER_SIZE:
         members = [capability for capability in wanted if capability.kind == kind]
-        placed, refused = _arrange(members, windows.of(kind), _homes(config))
+        placed, refused = _arrange(members, windows.of(kind), _homes(config) if windows.whole else None)
         for name, why in refused:
             _check_may_be_left_out(config, name, why)
         left_out += refused
         lists.append(placed)
 
     first = lists[0][0][1] if lists[0] else 0
-    registers = [
-        *_header(config),
-        read_only("capabilities_pointer", spec.CAPABILITIES_POINTER, 8, first, "PCI Local Bus 3.0, 6.7"),
-    ]
+    registers: list[Register] = []
+    if windows.whole:
+        registers += _header(config)
+        registers.append(
+            read_only("capabilities_pointer", spec.CAPABILITIES_POINTER, 8, first, "PCI Local Bus 3.0, 6.7"))
     for placed in lists:
         following = [offset for _, offset in placed[1:]] + [0]
         for (capability, offset), next_offset in zip(placed, following, strict=False):
@@ -236,16 +253,17 @@ def _modern(config: DeviceConfig, *, whole: bool) -> list[spec.Capability]:
 
 
 def _arrange(
-    members: Sequence[spec.Capability], window: tuple[int, int], usual: Mapping[str, int]
+    members: Sequence[spec.Capability], window: tuple[int, int], usual: Mapping[str, int] | None
 ) -> tuple[list[Placed], list[tuple[str, str]]]:
     """Places the *members* of one list inside *window*; gives them in order of offset, and the refused.
 
-    *usual* is where each of them stands if it may choose.
+    *usual* is where each of them stands if it may choose; without it the first one opens the window.
     """
     start, end = window
-    homes = [(capability, usual[capability.name]) for capability in members]
-    if all(start <= offset and offset + capability.size <= end for capability, offset in homes):
-        return sorted(homes, key=lambda placed: placed[1]), []
+    if usual is not None:
+        homes = [(capability, usual[capability.name]) for capability in members]
+        if all(start <= offset and offset + capability.size <= end for capability, offset in homes):
+            return sorted(homes, key=lambda placed: placed[1]), []
 
     packed: list[Placed] = []
     refused: list[tuple[str, str]] = []

@@ -87,6 +87,52 @@ class BarDecoder(wiring.Component):
         return m
 
 
+class HitDecoder(wiring.Component):
+    """Says where a request points, as hard IP has found out.
+
+    Members
+    -------
+    kind : In(Kind)
+    address : In(62)
+        Dword address; of a configuration request {bus, device, function, -, register}.
+    bar : In(3), function : In(8)
+        Of a memory or I/O request: the BAR that claims it, and whose. An offset is the address modulo the BAR's size.
+    present : In(8)
+        With virtual functions: how many of them exist, from number 1 on.
+    place : Out(Place)
+        A configuration request belongs to the physical function, whatever its number; the IP has looked at that.
+    """
+
+    def __init__(self, bars: Sequence[Bar], virtual_bars: Sequence[Bar] = ()):
+        self._kinds = [tuple(bars), *([tuple(virtual_bars)] if virtual_bars else [])]
+        super().__init__({
+            "kind": In(Kind),
+            "address": In(62),
+            "bar": In(3),
+            "function": In(8),
+            **({"present": In(8)} if virtual_bars else {}),
+            "place": Out(Place),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        bar_number, function, offset = Signal(3, name="bar_number"), Signal(8, name="owner"), Signal(20)
+        m.d.comb += [bar_number.eq(NOWHERE), offset.eq(self.address[:10])]
+        with m.If(self.kind == Kind.CONFIG):
+            m.d.comb += bar_number.eq(CONFIG)
+        for number, bars in enumerate(self._kinds):
+            mine = self.function == 0 if number == 0 else (self.function != 0) & (self.function <= self.present)
+            for bar in bars:
+                wanted = Kind.IO if bar.kind is BarKind.IO else Kind.MEMORY
+                with m.If((self.kind == wanted) & mine & (self.bar == bar.index)):
+                    low = (bar.decoded_size - 1).bit_length()
+                    m.d.comb += [
+                        bar_number.eq(bar.index), function.eq(self.function), offset.eq(self.address[:low - 2])]
+        # One statement, so that no bit of it is left to a process that never runs.
+        m.d.comb += self.place.eq(Cat(bar_number, function, offset))
+        return m
+
+
 class RegionDecoder(wiring.Component):
     """Finds the window at a place, and the offset inside it.
 

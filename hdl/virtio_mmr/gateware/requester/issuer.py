@@ -29,6 +29,8 @@ class ReadIssuer(wiring.Component):
     Parameters
     ----------
     width, slot, tags
+    long_headers
+        See `Requester`.
 
     Members
     -------
@@ -51,8 +53,8 @@ class ReadIssuer(wiring.Component):
     requests : Out(stream.Signature(tlp_beat(width)))
     """
 
-    def __init__(self, width: int, slot: int, tags: int):
-        self._width, self._slot = width, slot
+    def __init__(self, width: int, slot: int, tags: int, *, long_headers: bool = False):
+        self._width, self._slot, self._long_headers = width, slot, long_headers
         tag = unsigned((tags - 1).bit_length())
         super().__init__({
             "pieces": In(stream.Signature(piece(READ_EXTRA))),
@@ -120,7 +122,7 @@ class ReadIssuer(wiring.Component):
                 place.tail.eq(Mux(p.empty, 0, bytes_now)),
                 place.first.eq(p.first),
                 place.last.eq(p.last),
-                is_long.eq(p.address[32:].any()),
+                is_long.eq(self._long_headers or p.address[32:].any()),
             ]
         with m.Else():
             m.d.sync += [filled.eq(place.tail), shift.eq(place.shift)]

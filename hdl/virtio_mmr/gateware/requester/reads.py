@@ -52,8 +52,10 @@ class ReadEngine(wiring.Component):
     unexpected, poisoned : Out(1)
     """
 
-    def __init__(self, width: int, *, tags: int, slot: int, timeout: int, space: tuple[int, int] | None):
+    def __init__(self, width: int, *, tags: int, slot: int, timeout: int, space: tuple[int, int] | None,
+                 long_headers: bool = False):
         self._width, self._tags, self._slot, self._timeout, self._space = width, tags, slot, timeout, space
+        self._long_headers = long_headers
         super().__init__({
             "request": In(stream.Signature(DmaRead)),
             "answer": Out(stream.Signature(dma_read_data(width))),
@@ -75,7 +77,7 @@ class ReadEngine(wiring.Component):
         m.submodules.age = age = Age(self._timeout)
         m.submodules.cutter = cutter = Cutter(READ_EXTRA, slot)
         m.submodules.tags = pool = TagPool(tags)
-        m.submodules.issuer = issuer = ReadIssuer(*shape)
+        m.submodules.issuer = issuer = ReadIssuer(*shape, long_headers=self._long_headers)
         m.submodules.owners = owners = OwnerQueues(*shape)
         m.submodules.matcher = matcher = CompletionMatcher(*shape)
         m.submodules.reader = reader = SlotReader(*shape)

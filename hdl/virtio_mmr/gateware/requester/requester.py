@@ -34,6 +34,8 @@ class Requester(wiring.Component):
         Clock cycles that the host has for a read.
     space
         Completion headers and 16-byte units of their data that the receiver has room for, or None for any number.
+    long_headers
+        Requests have four header dwords everywhere, and not from 4 GiB on.
 
     Members
     -------
@@ -59,9 +61,9 @@ class Requester(wiring.Component):
     """
 
     def __init__(self, width: int, *, reads: int = 64, largest: int = 512, payload: int = 512,
-                 timeout: int = 1 << 21, space: tuple[int, int] | None = None):
+                 timeout: int = 1 << 21, space: tuple[int, int] | None = None, long_headers: bool = False):
         self._width, self._reads, self._largest, self._payload = width, reads, largest, payload
-        self._timeout, self._space = timeout, space
+        self._timeout, self._space, self._long_headers = timeout, space, long_headers
         super().__init__({
             "dma_read": In(stream.Signature(DmaRead)),
             "dma_read_data": Out(stream.Signature(dma_read_data(width))),
@@ -90,8 +92,10 @@ class Requester(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.read = read = ReadEngine(
-            self._width, tags=self._reads, slot=self._largest, timeout=self._timeout, space=self._space)
-        m.submodules.write = write = WriteBuilder(self._width, self._payload)
+            self._width, tags=self._reads, slot=self._largest, timeout=self._timeout, space=self._space,
+            long_headers=self._long_headers)
+        m.submodules.write = write = WriteBuilder(
+            self._width, self._payload, long_headers=self._long_headers)
         for mine, its in (
             (self.dma_read, read.request), (self.dma_read_data, read.answer), (self.read_gate, read.gate),
             (self.completions, read.completions), (self.reads, read.packets), (self.dma_write, write.write),

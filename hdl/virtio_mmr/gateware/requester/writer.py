@@ -67,8 +67,8 @@ class WriteBuilder(wiring.Component):
         A write has been handed in; the oldest such write has left, or was swallowed.
     """
 
-    def __init__(self, width: int, largest: int):
-        self._width, self._largest = width, largest
+    def __init__(self, width: int, largest: int, *, long_headers: bool = False):
+        self._width, self._largest, self._long_headers = width, largest, long_headers
         super().__init__({
             "write": In(stream.Signature(DmaWrite)),
             "data": In(stream.Signature(dma_write_data(width))),
@@ -114,7 +114,7 @@ class WriteBuilder(wiring.Component):
         slots = Signal(range(_SLOTS + 1))
         slot_in, slot_out = Signal(range(_SLOTS)), Signal(range(_SLOTS))
         finishes, queued, freed = Signal(), Signal(), Signal()
-        next_long = pieces.p.address[32:].any()
+        next_long = C(1) if self._long_headers else pieces.p.address[32:].any()
         m.d.comb += pieces.ready.eq((~busy | finishes) & (slots < _SLOTS - 1))
         with m.If(queued & ~freed):
             m.d.sync += slots.eq(slots + 1)

@@ -44,6 +44,8 @@ class EventKind(Enum, shape=unsigned(4)):
     PEND = 9
     VISIT = 10
     SEND = 11
+    #: Hard IP has a new state of the function's configuration space.
+    CONTROL = 12
 
 
 class Event(data.Struct):
@@ -52,7 +54,7 @@ class Event(data.Struct):
     kind: EventKind
     function: unsigned(8)
     epoch: unsigned(2)
-    #: INTERRUPT: 1 for a configuration change. FAULT: the cause.
+    #: INTERRUPT: 1 for a configuration change. FAULT: the cause. CONTROL: bits of a `FunctionChange`, from `reset` on.
     value: unsigned(4)
     #: INTERRUPT, REPORT, QUIET: the queue. PEND, VISIT, SEND: the vector, or one of its group.
     queue: unsigned(16)

@@ -82,6 +82,8 @@ class MessageBuilder(wiring.Component):
     ----------
     several
         There are several functions: a message tells its own.
+    long_headers
+        Four header dwords everywhere.
 
     Members
     -------
@@ -91,9 +93,10 @@ class MessageBuilder(wiring.Component):
     beats : Out(stream.Signature(raw_beat(width)))
     """
 
-    def __init__(self, width: int, *, several: bool = False):
+    def __init__(self, width: int, *, several: bool = False, long_headers: bool = False):
         self._width = width
         self._several = several
+        self._long_headers = long_headers
         super().__init__({
             "message": In(stream.Signature(MsixMessage)),
             "requester": In(16),
@@ -107,7 +110,7 @@ class MessageBuilder(wiring.Component):
         message, p = self.message, self.message.p
         header = Signal(MemoryHeader)
         low, high = p.address[:32], p.address[32:]
-        long = high.any()
+        long = C(1) if self._long_headers else high.any()
         m.d.comb += [
             header.length.eq(1),
             header.fmt.eq(Mux(long, 0b011, 0b010)),

@@ -23,29 +23,6 @@ EVENTS = ("detected_parity_error", "correctable_detected", "nonfatal_detected", 
           "unsupported_detected")
 
 
-class ConfigDoor(wiring.Signature):
-    """The eight signals by which hard IP forwards configuration accesses that it does not answer.
-
-    Seen from the IP: a strobe, held or one clock long, with register, function, data and byte enables;
-    read data come one clock later with ``read_data_valid``.
-    """
-
-    def __init__(self) -> None:
-        super().__init__({
-            "read_received": Out(1),
-            "write_received": Out(1),
-            "register_number": Out(10),
-            "function_number": Out(8),
-            "write_data": Out(32),
-            "write_byte_enable": Out(4),
-            "read_data": In(32),
-            "read_data_valid": In(1),
-        })
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ConfigDoor)
-
-
 def _takes(name: str, value, stored: Mapping[str, Signal], functions: int):
     """Whether the field *name*, which may be choosy, takes *value* now.
 
@@ -87,8 +64,6 @@ class ConfigSpace(wiring.Component):
     ----------
     space
         What the placer made.
-    has_door
-        Build the second way in, for hard IP that owns the header.
 
     Members
     -------
@@ -96,8 +71,6 @@ class ConfigSpace(wiring.Component):
         ``offset`` is the register's byte address; ``function`` is not looked at.
     ahead : In(10)
         Register number of the access two clocks later, if there is one.
-    door : In(ConfigDoor())
-        Second way in; do not use both: the door wins.
     control : Out(FunctionControl())
     msix_toggled : Out(1)
         The access of this clock changes MSI-X Enable.
@@ -111,13 +84,11 @@ class ConfigSpace(wiring.Component):
         Place that the access window of the modern interface names, if there is one.
     """
 
-    def __init__(self, space: ConfigurationSpace, *, has_door: bool = False):
+    def __init__(self, space: ConfigurationSpace):
         self._space = space
-        self._has_door = has_door
         super().__init__({
             "port": In(AccessPort()),
             "ahead": In(10),
-            "door": In(ConfigDoor()),
             "control": Out(FunctionControl()),
             "msix_toggled": Out(1),
             **{event: In(1) for event in EVENTS},
@@ -131,17 +102,9 @@ class ConfigSpace(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        port, door = self.port, self.door
-
-        # --- One access, from either side ---------------------------------------------------------------
-        number, data, strobe, write = Signal(10), Signal(32), Signal(4), Signal()
-        asked = door.read_received | door.write_received if self._has_door else Const(0)
-        with m.If(asked):
-            m.d.comb += [number.eq(door.register_number), data.eq(door.write_data),
-                         strobe.eq(door.write_byte_enable), write.eq(door.write_received & (door.function_number == 0))]
-        with m.Else():
-            m.d.comb += [number.eq(port.access.p.offset[2:12]), data.eq(port.access.p.data),
-                         strobe.eq(port.access.p.strobe), write.eq(port.access.valid & port.access.p.write)]
+        access = self.port.access
+        number, data, strobe = access.p.offset[2:12], access.p.data, access.p.strobe
+        write = access.valid & access.p.write
 
         # --- Bits -----------------------------------------------------------------------------------------
         words: dict[int, list] = {}
@@ -200,7 +163,7 @@ class ConfigSpace(wiring.Component):
 
         # Stored bits are laid over the constant ones.
         m.submodules.constants = constants = ConstantRegisters(self._space)
-        m.d.comb += constants.number.eq(Mux(asked, door.register_number, self.ahead))
+        m.d.comb += constants.number.eq(self.ahead)
         live, read, shown = Signal(32), Signal(32), Signal(32)
         with m.Switch(constants.number_before):
             for word, bits in sorted(words.items()):
@@ -208,15 +171,11 @@ class ConfigSpace(wiring.Component):
                     m.d.comb += live.eq(Cat(*bits))
         m.d.comb += [
             read.eq(constants.data | live),
-            port.reply.valid.eq(port.access.valid),
+            self.port.reply.valid.eq(access.valid),
         ]
         m.d.sync += shown.eq(read)
-        with m.If(port.access.valid):
-            m.d.comb += port.reply.p.data.eq(shown)
-        if self._has_door:
-            known = Signal()
-            m.d.sync += [door.read_data_valid.eq(door.read_received), known.eq(door.function_number == 0)]
-            m.d.comb += door.read_data.eq(Mux(known, read, 0))
+        with m.If(access.valid):
+            m.d.comb += self.port.reply.p.data.eq(shown)
 
         # --- What the core hears of it --------------------------------------------------------------------
         def bit(name: str):
