@@ -5,9 +5,13 @@ from typing import Any
 from virtio_mmr.config import DeviceConfig
 from virtio_mmr.config.errors import ConfigError
 
+from .ultrascale_plus import UltraScalePlus
+
 #: Components by name. Each is made from a `DeviceConfig`. Its members are the ports of the hard IP, from the other
 #: side and under the IP's names, and ``link : Out(Link)``; its ``PORT_DOCS`` say in a line what each port is for.
 _ADAPTERS: dict[str, Any] = {
+    "pcie4_uscale_plus": UltraScalePlus,
+    "pcie4c_uscale_plus": UltraScalePlus,
 }
 
 
