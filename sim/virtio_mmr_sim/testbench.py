@@ -19,14 +19,15 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import ClockCycles, RisingEdge
-from virtio_mmr import layout
 from virtio_mmr.config.device import Bar, BarKind, Space
 
 from . import bench
 from .bus.raw import RawTlpSink, RawTlpSource
 from .bus.streams import StreamSink, StreamSource
 from .design import Design
-from .host.host import SUCCESSFUL, Host, Unsupported
+from .hard_ip.configuration import space_behind
+from .hard_ip.ultrascale import UltraScaleIp
+from .host.host import SUCCESSFUL, TAGS, Host, Unsupported
 from .model.tlp import MemoryRequest, extent, strobe
 
 #: Clock period in nanoseconds.
@@ -102,18 +103,17 @@ class Testbench:
         self.dut, self.name = dut, name
         self.design = Design(folder, folder.name)
         self.config = self.design.config
-        self.space = layout.place(self.config)
+        self.space = space_behind(self.config)
         #: Configuration space of a virtual function; with none, the physical function's.
-        self.virtual_space = layout.place(self.config.of(1))
+        self.virtual_space = space_behind(self.config.of(1))
         #: Every random choice of the case comes from here.
         self.rng = random.Random(f"{os.environ[bench.SEED]}:{name}")
         self._log = open(os.environ[bench.LOG], "a")
         dut.rst.value = 1
         Clock(dut.clk, PERIOD, unit="ns").start()
 
-        self.source = RawTlpSource(dut, rng=self._fork(), idle=0.2)
-        self.sink = RawTlpSink(dut, rng=self._fork(), stall=0.3)
-        self.host = Host(dut, self.source, self.sink, rng=self._fork(), log=self.log)
+        self.source, self.sink = self._link(dut)
+        self.host = Host(dut, self.source, self.sink, rng=self._fork(), log=self.log, tags=self.tags)
         self.host.routed_by_function = self.config.vf is not None
         #: Streams out of the core, by name.
         self.out: dict[str, StreamSink] = {}
@@ -136,6 +136,16 @@ class Testbench:
         for pulse in ("error_correctable", "error_nonfatal", "error_fatal"):
             cocotb.start_soon(self._count_pulses(pulse))
 
+    def _link(self, dut: Any) -> tuple[Any, Any]:
+        """Both ends of the link: the raw ports, or a model of the hard IP behind its adapter."""
+        self.tags = TAGS
+        if self.config.datapath.hard_ip.described:
+            # A descriptor has eight bits for a tag.
+            self.tags = range(TAGS.start, 0x100)
+            block = UltraScaleIp(dut, self.config, rng=self._fork())
+            return block, block
+        return RawTlpSource(dut, rng=self._fork(), idle=0.2), RawTlpSink(dut, rng=self._fork(), stall=0.3)
+
     def _fork(self) -> random.Random:
         return random.Random(self.rng.random())
 
@@ -144,6 +154,18 @@ class Testbench:
         entry = {"case": self.name, "ns": round(get_sim_time("ns")), "what": what}
         json.dump(entry | fields, self._log)
         self._log.write("\n")
+
+    @property
+    def intx(self) -> int:
+        """The level of INTA at the core's port."""
+        pin = self.dut.cfg_interrupt_int if self.config.datapath.hard_ip.owns_header else self.dut.intx
+        return int(pin.value) & 1
+
+    @property
+    def offers(self) -> int:
+        """How many streams toward the link offer something now."""
+        streams = ("s_axis_cc", "s_axis_rq") if self.config.datapath.hard_ip.described else ("m_axis_tx",)
+        return sum(int(getattr(self.dut, f"{prefix}_tvalid").value) for prefix in streams)
 
     # Reset and bring-up.
 

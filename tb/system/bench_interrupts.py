@@ -198,6 +198,7 @@ async def nothing_is_sent_without_bus_master_or_in_d3hot(tb):
 @case
 async def no_message_follows_the_completion_that_forbids_it(tb):
     """Whatever the moment, what was handed in before leaves before the completion, and nothing after it."""
+    needs_own_bus_master(tb)
     vectors = Vectors(tb)
     needs_queues(tb, 1)
     await vectors.program()
@@ -224,6 +225,7 @@ async def no_message_follows_the_completion_that_forbids_it(tb):
 
 @case
 async def a_message_that_waits_for_the_link_leaves_before_the_completion_that_forbids_it(tb):
+    needs_own_bus_master(tb)
     vectors = Vectors(tb)
     needs_queues(tb, 1)
     await vectors.program()
@@ -414,16 +416,27 @@ async def root_complex_of_others_sets_msix_up_and_hears_it(tb):
 # INTx.
 
 
+def needs_own_bus_master(tb):
+    """The core itself answers the write that forbids messages."""
+    if tb.config.datapath.hard_ip.owns_header:
+        tb.skip("the hard IP answers configuration writes, and drops what is too late")
+
+
 def needs_intx(tb):
     """The case uses the interrupt pin."""
     if not tb.config.intx:
         tb.skip("the device has no interrupt pin")
 
 
+def lowered_by_now(tb):
+    """The message that lowers INTA comes before the completion of what lowers it; hard IP keeps no order of the two."""
+    assert tb.config.datapath.hard_ip.owns_header or not tb.host.intx
+
+
 async def inta(tb, level):
     """The port, the messages and Interrupt Disable agree."""
     await tb.host.settle(60)
-    assert int(tb.dut.intx.value) == int(tb.host.intx) == level
+    assert tb.intx == int(tb.host.intx) == level
 
 
 @case
@@ -434,9 +447,8 @@ async def inta_follows_the_isr(tb):
     await inta(tb, 1)
     await tb.cause(config_change=True)
     await inta(tb, 1)
-    # The message that lowers it comes before the completion of the read.
     assert await tb.legacy.read(ISR, 1) == 3
-    assert not tb.host.intx
+    lowered_by_now(tb)
     await inta(tb, 0)
     await tb.cause(config_change=True)
     await tb.legacy.write(STATUS, 0, 1)
@@ -453,7 +465,7 @@ async def inta_is_lowered_by_interrupt_disable_msix_and_d3hot_and_not_by_bus_mas
     ):
         await inta(tb, 1)
         await tb.host.config_write(offset, off, 2)
-        assert not tb.host.intx
+        lowered_by_now(tb)
         await inta(tb, 0)
         assert await tb.host.config_read(0x06, 2) & status == shown
         await tb.host.config_write(offset, on, 2)
@@ -475,6 +487,6 @@ async def device_without_a_pin_raises_nothing(tb):
     if tb.config.intx:
         tb.skip("the device has an interrupt pin")
     await tb.cause(queue=0)
-    assert int(tb.dut.intx.value) == 0
+    assert tb.intx == 0
     await tb.host.silence()
     assert not tb.host.intx

@@ -171,11 +171,23 @@ regions = [
 """,
 )
 
+
+def ultrascale(width: int, block: str = "pcie4_uscale_plus") -> Device:
+    """A network device that reaches host memory, behind an UltraScale+ block."""
+    text = dma(width).text.replace("[datapath]\n", f'[datapath]\nadapter = "{block}"\n')
+    return Device(f"{block.split('_')[0]}-{width}", text)
+
+
+#: Virtual functions behind an UltraScale+ block.
+ULTRASCALE_VIRTUAL = Device(
+    "pcie4-virtual", VIRTUAL.text + '[datapath]\nadapter = "pcie4_uscale_plus"\n[requester]\nreads = 32\n')
+
 DEVICES = {
     device.name: device
     for device in (
         net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG, TRANSITIONAL, TRANSITIONAL_RNG, dma(64), dma(128),
-        VIRTUAL)
+        VIRTUAL, ultrascale(64), ultrascale(128), ultrascale(256), ultrascale(128, "pcie4c_uscale_plus"),
+        ULTRASCALE_VIRTUAL)
 }
 
 #: The widths that are in wide use, and the odd ones out.
@@ -191,3 +203,6 @@ VIRTUAL_DEVICES = ("virtual",)
 
 #: Devices that do DMA.
 REACHING = ("dma-64", "dma-128")
+
+#: Devices behind UltraScale+ blocks.
+ULTRASCALE = ("pcie4-64", "pcie4-128", "pcie4-256")

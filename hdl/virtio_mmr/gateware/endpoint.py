@@ -469,8 +469,8 @@ class Endpoint(wiring.Component):
             ]
             if Space.MSIX not in spaces:
                 m.d.comb += events.clock_wanted.eq(device.report_wanted)
-        if not owned:
-            m.d.comb += config_space.interrupt_status.eq(interrupts & ~control.msix_enable)
+        status_bit = self.link.interrupt_status if owned else config_space.interrupt_status
+        m.d.comb += status_bit.eq(interrupts & ~control.msix_enable)
 
         # --- Interrupts -----------------------------------------------------------------------------------
         if config.intx:

@@ -95,6 +95,8 @@ class Host:
     ----------
     requester
         Id that requests carry.
+    tags
+        Tags to draw from.
     log
         Called with ``(what, fields)`` for every TLP.
     """
@@ -107,6 +109,7 @@ class Host:
         *,
         rng: random.Random,
         requester: int = 0,
+        tags: range = TAGS,
         log: Callable[[str, dict[str, Any]], None] = lambda what, fields: None,
     ):
         self._clock, self._source, self._sink, self._rng, self._log = dut.clk, source, sink, rng, log
@@ -125,7 +128,7 @@ class Host:
         #: Takes what this host did not ask for, if it wants it (see `RootPort`).
         self.others: Callable[[Sequence[int]], bool] = lambda dwords: False
         self._waiting: dict[int, tuple[Event, list[Completion]]] = {}
-        self._tags = list(TAGS)
+        self._tags = list(tags)
         rng.shuffle(self._tags)
         cocotb.start_soon(self._dispatch())
 

@@ -69,6 +69,8 @@ class Link(wiring.Signature):
         Accesses to configuration space that the IP leaves to the core, if they do not come as requests.
     intx : In(1)
         INTA as a level; nothing is sent for it.
+    interrupt_status : In(1)
+        The live bit of the Status register: an interrupt is pending, whether or not INTA may be raised.
     """
 
     def __init__(self, width: int, *, completions: bool):
@@ -85,6 +87,7 @@ class Link(wiring.Signature):
             "change": Out(stream.Signature(FunctionChange)),
             "door": Out(ConfigDoor()),
             "intx": In(1),
+            "interrupt_status": In(1),
         })
 
     def __eq__(self, other: object) -> bool:

@@ -253,7 +253,7 @@ class UltraScalePlus(wiring.Component):
             pin.level.eq(link.intx),
             pin.sent.eq(self.cfg_interrupt_sent),
             self.cfg_interrupt_int.eq(pin.pin),
-            self.cfg_interrupt_pending.eq(link.intx),
+            self.cfg_interrupt_pending.eq(link.interrupt_status),
         ]
 
         # --- Changes of functions -----------------------------------------------------------------------
