@@ -1,7 +1,8 @@
 """Options of the benches, and the fixtures that run them.
 
 A test module that names a bench (``BENCH = "bench_legacy"``) gets a test for each of its cases on each
-device: those of `system.devices`, or the one of ``--device``.
+device: those of `system.devices` that it names in ``DEVICES``, with ``--full`` those of ``FULL`` too, or the one of
+``--device``.
 """
 
 import os
@@ -41,7 +42,9 @@ def devices(metafunc):
         return [bench.Device(chosen.stem, chosen.read_text())]
     from system.devices import DEVICES
 
-    return [DEVICES[name] for name in metafunc.module.DEVICES]
+    full = getattr(metafunc.module, "FULL", ())
+    return [DEVICES[name] for name in metafunc.module.DEVICES] + [
+        pytest.param(DEVICES[name], marks=pytest.mark.full) for name in full]
 
 
 def pytest_collection_modifyitems(config, items):

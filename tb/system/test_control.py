@@ -1,6 +1,9 @@
 """The control page: statements MMR-20 to MMR-25 of the test plan."""
 
-from system.devices import USUAL as DEVICES  # noqa: F401
+from system.devices import ULTRASCALE, USUAL
+
+DEVICES = USUAL
+FULL = ULTRASCALE
 
 BENCH = "bench_control"
 

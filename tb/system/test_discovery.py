@@ -1,6 +1,9 @@
 """Ids, capability layouts and the extent of the window: statements MMR-01 to MMR-16 of the test plan."""
 
-from system.devices import EVERY as DEVICES  # noqa: F401
+from system.devices import EVERY, ULTRASCALE
+
+DEVICES = EVERY
+FULL = ULTRASCALE
 
 BENCH = "bench_discovery"
 

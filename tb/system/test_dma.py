@@ -1,6 +1,9 @@
 """DMA of the back end through the generated ports."""
 
-from system.devices import REACHING as DEVICES  # noqa: F401
+from system.devices import REACHING
+
+DEVICES = (*REACHING, "pcie4-64")
+FULL = ("pcie4-128", "pcie4-256")
 
 BENCH = "bench_dma"
 

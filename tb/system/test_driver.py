@@ -1,6 +1,9 @@
 """Sequences of real drivers: statements LEG-51 to LEG-53 of the test plan."""
 
-from system.devices import USUAL as DEVICES  # noqa: F401
+from system.devices import ULTRASCALE, USUAL
+
+DEVICES = USUAL
+FULL = ULTRASCALE
 
 BENCH = "bench_driver"
 

@@ -1,6 +1,9 @@
 """An independent root complex enumerates the device: parts of MMR, CFG and LEG of the test plan."""
 
-from system.devices import USUAL as DEVICES  # noqa: F401
+from system.devices import USUAL
+
+DEVICES = (*USUAL, "pcie4-128")
+FULL = ("pcie4-64", "pcie4-256", "pcie4c-128")
 
 BENCH = "bench_enumeration"
 

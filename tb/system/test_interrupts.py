@@ -1,8 +1,9 @@
 """Interrupts: statements MSX-01 to MSX-06, LEG-42 to LEG-44 and CFG-16 of the test plan."""
 
-from system.devices import MODERN, USUAL
+from system.devices import MODERN, ULTRASCALE, USUAL
 
 DEVICES = (*USUAL, *MODERN)
+FULL = (*ULTRASCALE, "pcie4-virtual")
 
 BENCH = "bench_interrupts"
 

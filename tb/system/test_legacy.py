@@ -1,6 +1,9 @@
 """The legacy window, register by register: statements LEG-01 to LEG-50 and LEG-54 of the test plan."""
 
-from system.devices import USUAL as DEVICES  # noqa: F401
+from system.devices import ULTRASCALE, USUAL
+
+DEVICES = USUAL
+FULL = ULTRASCALE
 
 BENCH = "bench_legacy"
 

@@ -1,6 +1,9 @@
 """The core's reset input, at any moment."""
 
-from system.devices import USUAL as DEVICES  # noqa: F401
+from system.devices import ULTRASCALE, USUAL
+
+DEVICES = USUAL
+FULL = ULTRASCALE
 
 BENCH = "bench_reset"
 

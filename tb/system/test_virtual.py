@@ -1,6 +1,8 @@
 """Virtual functions over TLPs: statements VF-01 to VF-11 of the test plan."""
 
-from system.devices import VIRTUAL_DEVICES as DEVICES  # noqa: F401
+from system.devices import VIRTUAL_DEVICES
+
+DEVICES = (*VIRTUAL_DEVICES, "pcie4-virtual")
 
 BENCH = "bench_virtual"
 
