@@ -461,6 +461,21 @@ def test_function_that_the_device_does_not_have_ends_with_2(vmmr):
         2, "", f"vmmr: --function 1: {NET} has 1, counted from 0; give one of these\n")
 
 
+def test_check_and_inspect_show_the_part_that_hard_ip_leaves(vmmr):
+    _, out, _ = vmmr("check", str(EXAMPLES / "net-ultrascale.toml"))
+    assert "Capabilities in the part of configuration space that the hard IP leaves to the core\n  0x0b0" in out
+    assert "\n  0x480   28 bytes  extended  mmr_vsec\n" in out
+    code, out, _ = vmmr("inspect", str(EXAMPLES / "net-ultrascale.toml"))
+    assert code == 0 and "the part of configuration space that the hard IP leaves to the core" in out
+    assert "0x4b8" in out and "0x034" not in out
+
+
+def test_random_traffic_needs_raw_streams(vmmr):
+    assert vmmr("fuzz", str(EXAMPLES / "net-ultrascale.toml")) == (
+        2, "", 'vmmr: datapath.adapter = "pcie4_uscale_plus": random traffic speaks raw TLPs; write adapter = "raw", '
+        "or use vmmr test\n")
+
+
 def test_options_that_exclude_each_other_end_with_2(vmmr):
     assert vmmr("testplan", "LEG", "--markdown") == (
         2, "", "vmmr: --markdown counts the whole plan; leave ids and --json out\n")

@@ -40,6 +40,9 @@ def run(args: argparse.Namespace) -> int:
     from virtio_mmr_sim.native.model import NativeError, NativeModel
 
     config = fuzz_dma.hurried(loads(DEFAULT) if args.file is None else load(args.file))
+    if config.datapath.hard_ip.owns_header:
+        raise Refused(f'datapath.adapter = "{config.datapath.adapter}": random traffic speaks raw TLPs; '
+                      'write adapter = "raw", or use vmmr test')
     repeat = "vmmr fuzz" if args.file is None else f"vmmr fuzz {args.file}"
     with_dma = fuzz_dma.possible(config)
     if args.dma and not with_dma:
