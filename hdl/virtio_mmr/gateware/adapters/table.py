@@ -5,6 +5,7 @@ from typing import Any
 from virtio_mmr.config import DeviceConfig
 from virtio_mmr.config.errors import ConfigError
 
+from .series7 import Series7
 from .ultrascale_plus import UltraScalePlus
 
 #: Components by name. Each is made from a `DeviceConfig`. Its members are the ports of the hard IP, from the other
@@ -12,6 +13,7 @@ from .ultrascale_plus import UltraScalePlus
 _ADAPTERS: dict[str, Any] = {
     "pcie4_uscale_plus": UltraScalePlus,
     "pcie4c_uscale_plus": UltraScalePlus,
+    "pcie_7x": Series7,
 }
 
 
