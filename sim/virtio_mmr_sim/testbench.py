@@ -26,6 +26,7 @@ from .bus.raw import RawTlpSink, RawTlpSource
 from .bus.streams import StreamSink, StreamSource
 from .design import Design
 from .hard_ip.configuration import space_behind
+from .hard_ip.series7 import Series7Ip
 from .hard_ip.ultrascale import UltraScaleIp
 from .host.host import SUCCESSFUL, TAGS, Host, Unsupported
 from .model.tlp import MemoryRequest, extent, strobe
@@ -144,6 +145,9 @@ class Testbench:
             self.tags = range(TAGS.start, 0x100)
             block = UltraScaleIp(dut, self.config, rng=self._fork())
             return block, block
+        if self.config.datapath.hard_ip.owns_header:
+            series7 = Series7Ip(dut, self.config, rng=self._fork())
+            return series7, series7
         return RawTlpSource(dut, rng=self._fork(), idle=0.2), RawTlpSink(dut, rng=self._fork(), stall=0.3)
 
     def _fork(self) -> random.Random:
@@ -157,14 +161,16 @@ class Testbench:
 
     @property
     def intx(self) -> int:
-        """The level of INTA at the core's port."""
-        pin = self.dut.cfg_interrupt_int if self.config.datapath.hard_ip.owns_header else self.dut.intx
-        return int(pin.value) & 1
+        """The level of INTA at the core's port, or as the block has it."""
+        if not self.config.datapath.hard_ip.owns_header:
+            return int(self.dut.intx.value)
+        return int(self.dut.cfg_interrupt_int.value) & 1 if self.config.datapath.hard_ip.described else self.source.inta
 
     @property
     def offers(self) -> int:
         """How many streams toward the link offer something now."""
-        streams = ("s_axis_cc", "s_axis_rq") if self.config.datapath.hard_ip.described else ("m_axis_tx",)
+        streams = ("s_axis_cc", "s_axis_rq") if self.config.datapath.hard_ip.described else (
+            "s_axis_tx" if self.config.datapath.hard_ip.owns_header else "m_axis_tx",)
         return sum(int(getattr(self.dut, f"{prefix}_tvalid").value) for prefix in streams)
 
     # Reset and bring-up.

@@ -524,4 +524,45 @@ FAULTS = (
                 "access_detour", "settings_decide_where_an_access_goes"), bench(
                     "modern", "the_window_in_configuration_space_reads_and_writes_registers"))),
     )),
+    # Beside the 7-series block.
+    Fault(
+        "adapters/series7.py", "held.eq(high),", "held.eq(low),",
+        "a packet that begins in the middle of a beat begins with what is not its own",
+        (proof("series7", "realigner"), block(
+            "adapters_series7", "each_packet_begins_on_lane_0_with_its_payload_the_right_way_round"))),
+    Fault(
+        "adapters/series7.py", "tail.eq(late & ends_high),", "tail.eq(ends_high),",
+        "the last half of a packet comes twice", (proof("series7", "realigner"),)),
+    Fault(
+        "adapters/series7.py", "m.d.sync += [told.eq(self.cfg_interrupt_assert), self.cfg_interrupt.eq(0)]",
+        "m.d.sync += [told.eq(self.level), self.cfg_interrupt.eq(0)]",
+        "a change of INTA while another is asked for is forgotten", (proof("series7", "interrupt"),)),
+    *(replace(fault, device="series7-dma-128") for fault in (
+        Fault(
+            "adapters/series7.py", "self.cfg_interrupt_stat.eq(link.interrupt_status)",
+            "self.cfg_interrupt_stat.eq(link.intx)", "Interrupt Disable hides Interrupt Status from a hypervisor",
+            (bench("hypervisor", "seabios"), bench(
+                "interrupts", "inta_is_lowered_by_interrupt_disable_msix_and_d3hot_and_not_by_bus_master"))),
+        Fault(
+            "adapters/series7.py", "watcher.resetting.eq(self.cfg_received_func_lvl_rst | resetting)",
+            "watcher.resetting.eq(0)", "a function level reset that the block tells of resets nothing",
+            (bench("series7", "function_reset_is_told_to_the_back_end"),)),
+        Fault(
+            "adapters/series7.py", "self.rx_np_ok.eq(link.np_ok)", "self.rx_np_ok.eq(1)",
+            "writes are stuck behind reads that the block should have held back",
+            (bench("transport", "writes_are_taken_while_the_link_takes_nothing"),)),
+        Fault(
+            "adapters/series7.py", "control.bus.eq(self.cfg_bus_number)", "control.bus.eq(0)",
+            "completions come from the wrong bus", (bench("series7", "completer_id_is_what_the_block_has_captured"),)),
+    )),
+    Fault(
+        "adapters/series7.py", "(long_before if lane else 1)", "1",
+        "the first dword behind a short header is the wrong way round",
+        (block("adapters_series7", "swapping_twice_changes_nothing_and_once_turns_payload_alone"),
+         bench("legacy", "device_features_read_what_is_offered_and_take_no_write")), device="series7-dma-64"),
+    Fault(
+        "adapters/series7.py", "link.hit.bar.eq(receiver.bar)", "link.hit.bar.eq(0)",
+        "every request goes to BAR 0",
+        (bench("modern", "there_are_as_many_queues_as_it_says_and_no_administration_queue"),),
+        device="series7-transitional"),
 )

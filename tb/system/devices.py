@@ -178,6 +178,13 @@ def ultrascale(width: int, block: str = "pcie4_uscale_plus") -> Device:
     return Device(f"{block.split('_')[0]}-{width}", text)
 
 
+def series7(device: Device) -> Device:
+    """*device* behind a 7-series block."""
+    adapter = '[datapath]\nadapter = "pcie_7x"\n'
+    text = device.text if "[datapath]\n" in device.text else device.text + "[datapath]\n"
+    return Device(f"series7-{device.name}", text.replace("[datapath]\n", adapter))
+
+
 #: Virtual functions behind an UltraScale+ block.
 ULTRASCALE_VIRTUAL = Device(
     "pcie4-virtual", VIRTUAL.text + '[datapath]\nadapter = "pcie4_uscale_plus"\n[requester]\nreads = 32\n')
@@ -187,7 +194,7 @@ DEVICES = {
     for device in (
         net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG, TRANSITIONAL, TRANSITIONAL_RNG, dma(64), dma(128),
         VIRTUAL, ultrascale(64), ultrascale(128), ultrascale(256), ultrascale(128, "pcie4c_uscale_plus"),
-        ULTRASCALE_VIRTUAL)
+        ULTRASCALE_VIRTUAL, series7(dma(64)), series7(dma(128)), series7(TRANSITIONAL))
 }
 
 #: The widths that are in wide use, and the odd ones out.
@@ -206,3 +213,6 @@ REACHING = ("dma-64", "dma-128")
 
 #: Devices behind UltraScale+ blocks.
 ULTRASCALE = ("pcie4-64", "pcie4-128", "pcie4-256")
+
+#: Devices behind 7-series blocks.
+SERIES7 = ("series7-dma-64", "series7-dma-128")

@@ -1,9 +1,9 @@
 """The control page: statements MMR-20 to MMR-25 of the test plan."""
 
-from system.devices import ULTRASCALE, USUAL
+from system.devices import SERIES7, ULTRASCALE, USUAL
 
 DEVICES = USUAL
-FULL = ULTRASCALE
+FULL = (*ULTRASCALE, *SERIES7)
 
 BENCH = "bench_control"
 

@@ -1,9 +1,9 @@
 """Ids, capability layouts and the extent of the window: statements MMR-01 to MMR-16 of the test plan."""
 
-from system.devices import EVERY, ULTRASCALE
+from system.devices import EVERY, SERIES7, ULTRASCALE
 
 DEVICES = EVERY
-FULL = ULTRASCALE
+FULL = (*ULTRASCALE, *SERIES7)
 
 BENCH = "bench_discovery"
 

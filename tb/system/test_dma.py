@@ -2,8 +2,8 @@
 
 from system.devices import REACHING
 
-DEVICES = (*REACHING, "pcie4-64")
-FULL = ("pcie4-128", "pcie4-256")
+DEVICES = (*REACHING, "pcie4-64", "series7-dma-64")
+FULL = ("pcie4-128", "pcie4-256", "series7-dma-128")
 
 BENCH = "bench_dma"
 

@@ -1,9 +1,9 @@
 """Sequences of real drivers: statements LEG-51 to LEG-53 of the test plan."""
 
-from system.devices import ULTRASCALE, USUAL
+from system.devices import SERIES7, ULTRASCALE, USUAL
 
 DEVICES = USUAL
-FULL = ULTRASCALE
+FULL = (*ULTRASCALE, *SERIES7)
 
 BENCH = "bench_driver"
 

@@ -2,8 +2,8 @@
 
 from system.devices import USUAL
 
-DEVICES = (*USUAL, "pcie4-128")
-FULL = ("pcie4-64", "pcie4-256", "pcie4c-128")
+DEVICES = (*USUAL, "pcie4-128", "series7-dma-128")
+FULL = ("pcie4-64", "pcie4-256", "pcie4c-128", "series7-dma-64")
 
 BENCH = "bench_enumeration"
 

@@ -2,8 +2,8 @@
 
 from system.devices import MODERN, ULTRASCALE, USUAL
 
-DEVICES = (*USUAL, *MODERN)
-FULL = (*ULTRASCALE, "pcie4-virtual")
+DEVICES = (*USUAL, *MODERN, "series7-dma-128")
+FULL = (*ULTRASCALE, "pcie4-virtual", "series7-dma-64", "series7-transitional")
 
 BENCH = "bench_interrupts"
 

@@ -1,9 +1,9 @@
 """The legacy window, register by register: statements LEG-01 to LEG-50 and LEG-54 of the test plan."""
 
-from system.devices import ULTRASCALE, USUAL
+from system.devices import SERIES7, ULTRASCALE, USUAL
 
 DEVICES = USUAL
-FULL = ULTRASCALE
+FULL = (*ULTRASCALE, *SERIES7)
 
 BENCH = "bench_legacy"
 

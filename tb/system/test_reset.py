@@ -1,9 +1,9 @@
 """The core's reset input, at any moment."""
 
-from system.devices import ULTRASCALE, USUAL
+from system.devices import SERIES7, ULTRASCALE, USUAL
 
 DEVICES = USUAL
-FULL = ULTRASCALE
+FULL = (*ULTRASCALE, *SERIES7)
 
 BENCH = "bench_reset"
 

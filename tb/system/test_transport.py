@@ -1,6 +1,9 @@
 """The transaction layer: statements TLP-01 to TLP-22 of the test plan."""
 
-from system.devices import EVERY as DEVICES  # noqa: F401
+from system.devices import EVERY, SERIES7
+
+DEVICES = EVERY
+FULL = SERIES7
 
 BENCH = "bench_transport"
 

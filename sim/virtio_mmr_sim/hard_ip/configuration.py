@@ -7,8 +7,10 @@ from virtio_mmr.layout import ConfigurationSpace, PlacedCapability, place
 from virtio_mmr.spec.configuration import FIRST_CLASSIC
 from virtio_mmr.spec.register import Register
 
-#: What the IP has, and where its classic capabilities stand: outside the windows of every adapter.
+#: What the IP has, and where its classic capabilities stand: outside the windows of the adapter. In a 7-series block
+#: MSI, which is off, would be at 0x48.
 _CLASSIC = {"power": 0x40, "msix": 0x48, "express": 0x60}
+_CLASSIC_7_SERIES = {"power": 0x40, "msix": 0x9C, "express": 0x60}
 _EXTENDED = frozenset({"serial", "ari", "sriov"})
 
 
@@ -23,10 +25,11 @@ def space_behind(config: DeviceConfig) -> ConfigurationSpace:
     core = place(config)
     registers = [register for register in whole.registers if register.offset < FIRST_CLASSIC]
     capabilities = []
+    classic = _CLASSIC if config.datapath.hard_ip.described else _CLASSIC_7_SERIES
     for capability in whole.capabilities:
-        if capability.name not in _CLASSIC and capability.name not in _EXTENDED:
+        if capability.name not in classic and capability.name not in _EXTENDED:
             continue
-        to = _CLASSIC.get(capability.name, capability.offset)
+        to = classic.get(capability.name, capability.offset)
         capabilities.append(replace(capability, offset=to))
         registers += [register.at(register.offset - capability.offset + to) for register in whole.registers
                       if capability.offset <= register.offset < capability.end]
