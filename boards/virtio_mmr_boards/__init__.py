@@ -1,1 +1,1 @@
-"""Board descriptions; the first one comes with the hard-IP adapters."""
+"""Boards that the core can be built for; see `virtio_mmr_boards.catalogue`."""

@@ -1,0 +1,143 @@
+"""Boards: their data are sound, their constraint files say the same, and the pin check finds what is planted."""
+
+import re
+from pathlib import Path
+
+import pytest
+from virtio_mmr_boards import constraints
+from virtio_mmr_boards.board import Board, BoardError, Flow
+from virtio_mmr_boards.catalogue import BOARDS, board
+from virtio_mmr_boards.checks import pins
+from virtio_mmr_boards.ip.choose import ip_of
+from virtio_mmr_boards.packages import PACKAGES
+
+EACH = pytest.mark.parametrize("name", BOARDS)
+ROOT = Path(__file__).parents[2]
+
+
+def ports_of(named: Board) -> dict[str, int | None]:
+    """Ports of a top module that has just the pins that the board's data list."""
+    ports: dict[str, int | None] = {}
+    for pin in named.all_pins():
+        plain, bracket, index = pin.port.rstrip("]").partition("[")
+        ports[plain] = max(ports.get(plain) or 0, int(index) + 1) if bracket else None
+    return ports
+
+
+def wrong(name: str, old: str, new: str) -> list[str]:
+    """What the check says of the board's file in which *old* has become *new*."""
+    text = constraints.find(BOARDS[name]).read_text()
+    assert old in text
+    return pins.check(BOARDS[name], text.replace(old, new, 1), ports_of(BOARDS[name]))
+
+
+@EACH
+def test_name_is_that_of_its_module_and_of_its_constraints(name):
+    assert name == BOARDS[name].name
+    assert re.fullmatch(r"[a-z0-9-]+", name)
+    assert constraints.find(BOARDS[name]).name.startswith(f"{name}.")
+
+
+@EACH
+def test_constraint_file_is_fresh(name):
+    assert constraints.find(BOARDS[name]).read_text() == constraints.render(BOARDS[name]), (
+        "run: python -m virtio_mmr_boards.constraints")
+
+
+@EACH
+def test_pins_are_in_order(name):
+    text = constraints.find(BOARDS[name]).read_text()
+    assert pins.check(BOARDS[name], text, ports_of(BOARDS[name])) == []
+
+
+@EACH
+def test_part_and_package_belong_together(name):
+    part, package = BOARDS[name].part.lower(), BOARDS[name].package
+    assert package in PACKAGES
+    assert part.startswith(package.partition("-")[0])
+    if BOARDS[name].flow is Flow.VIVADO:
+        assert package.partition("-")[2] in part
+        assert BOARDS[name].loader.part.replace("-", "") in part.replace("-", "")
+
+
+@EACH
+def test_what_is_not_confirmed_is_said(name):
+    assert BOARDS[name].confirmed and BOARDS[name].open_points
+
+
+def test_constraints_are_found_in_the_package_first(tmp_path, monkeypatch):
+    folders = (tmp_path / "package", tmp_path / "checkout")
+    monkeypatch.setattr(constraints, "FOLDERS", folders)
+    versa = BOARDS["versa-ecp5-5g"]
+    with pytest.raises(BoardError, match=r"versa-ecp5-5g\.lpf is not installed; looked in .*package and .*checkout"):
+        constraints.find(versa)
+    for folder in reversed(folders):
+        folder.mkdir()
+        (folder / versa.constraints).write_text("")
+        assert constraints.find(versa).parent == folder
+
+
+def test_unknown_board():
+    with pytest.raises(BoardError, match=r'board "nitefury" is not known; did you mean "nitefury-ii"\?'):
+        board("nitefury")
+    with pytest.raises(BoardError, match="there are nitefury-ii, litefury, "):
+        board("spartan")
+
+
+def test_streams_carry_the_link():
+    """The user clock's bytes are at least what the lanes bring: 4 Gb/s of data a lane at Gen2, 7.88 at Gen3."""
+    for each in BOARDS.values():
+        if each.link:
+            lane = {2: 4.0, 3: 8.0 * 128 / 130}[each.link.generation]
+            assert each.link.width * each.link.clock / 1000 >= lane * len(each.link.lanes), each.name
+
+
+def test_ports_of_the_ip_follow_lanes_and_width():
+    """Against the generated instances that the tables were read from, and the model's widths of tuser."""
+    squirrel = ip_of(BOARDS["pcie-squirrel"].link)
+    assert {name: squirrel.port(name).width for name in ("m_axis_rx_tdata", "m_axis_rx_tkeep", "pci_exp_txp")} == {
+        "m_axis_rx_tdata": 64, "m_axis_rx_tkeep": 8, "pci_exp_txp": 1}
+    assert "input [0:0] pci_exp_rxp" in squirrel.black_box()
+    kcu = ip_of(BOARDS["kcu116"].link)
+    found = {name: kcu.port(name).width for name in (
+        "m_axis_cq_tuser", "s_axis_cc_tuser", "s_axis_rq_tuser", "m_axis_rc_tuser", "s_axis_rq_tkeep", "pci_exp_rxn")}
+    assert found == {"m_axis_cq_tuser": 88, "s_axis_cc_tuser": 33, "s_axis_rq_tuser": 62, "m_axis_rc_tuser": 75,
+                     "s_axis_rq_tkeep": 8, "pci_exp_rxn": 8}
+
+
+@EACH
+def test_ties_are_inputs_of_the_ip(name):
+    if link := BOARDS[name].link:
+        ip = ip_of(link)
+        assert len({port.name for port in ip.ports}) == len(ip.ports)
+        for tied, value in ip.ties.items():
+            assert ip.port(tied).direction == "input", tied
+            if source := ip.port(value):
+                assert (source.direction, source.width) == ("output", ip.port(tied).width)
+
+
+# --- Planted faults -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "old", "new", "said"), [
+    ("kcu116", "D9 [get_ports {led[1]}]", "C9 [get_ports {led[1]}]", "pin C9 is used 2 times"),
+    ("kcu116", "set_property PACKAGE_PIN D9 [get_ports {led[1]}]\n", "", "port led[1] of the top module has no pin"),
+    ("kcu116", "PACKAGE_PIN T19 [get_ports pcie_reset_n]", "PACKAGE_PIN T19 [get_ports pcie_rst_n]",
+     "port pcie_rst_n is not in the top module"),
+    ("kcu116", "PACKAGE_PIN T19", "PACKAGE_PIN AG19", "pin AG19 of port pcie_reset_n is not in package"),
+    ("kcu116", "PACKAGE_PIN T19", "PACKAGE_PIN I19", "pin I19 of port pcie_reset_n is not in package"),
+    ("kcu116", "set_property IOSTANDARD LVCMOS18 [get_ports pcie_reset_n]\n", "",
+     "port pcie_reset_n on pin T19 has no I/O standard"),
+    ("kcu116", "V7 [get_ports pcie_refclk_p]", "V7 [get_ports pcie_refclk_p]\n"
+     "set_property IOSTANDARD LVDS [get_ports pcie_refclk_p]",
+     "port pcie_refclk_p is on transceiver pin V7, which has no I/O standard"),
+    ("nitefury-ii", "PACKAGE_PIN B10", "PACKAGE_PIN D9", "lane 0 rx on D9 A10 is not GTPE2_CHANNEL_X0Y6"),
+    ("nitefury-ii", "F6 [", "F10 [", "reference clock on F10 E6, which is no reference pair"),
+    ("nitefury-ii", "create_clock", "create_clok", "line not understood: create_clok"),
+    ("nitefury-ii", "[get_ports pcie_refclk_p]", "[get_ports refclk]", "port refclk is not in the top module"),
+    ("versa-ecp5-5g", 'SITE "P3"', 'SITE "E16"', "pin E16 is used 2 times"),
+    ("versa-ecp5-5g", 'SITE "P3"', 'SITE "Z3"', "pin Z3 of port clk100 is not in package"),
+    ("versa-ecp5-5g", 'IOBUF PORT "clk100" IO_TYPE=LVDS;', "", "port clk100 on pin P3 has no I/O standard"),
+])
+def test_planted_pin_fault_is_found(name, old, new, said):
+    assert any(said in sentence for sentence in wrong(name, old, new))
