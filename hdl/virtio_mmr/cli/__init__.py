@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import virtio_mmr
 from virtio_mmr.config.errors import ConfigError, UnreadableError, spell
 
-from . import area, bench, check, differ, docs, doctor, fuzz, generate, guest, inspect, new, regs, test, testplan
+from . import area, bench, board, check, differ, docs, doctor, fuzz, generate, guest, inspect, new, regs, test, testplan
 from .output import Refused
 
 #: Verbs in the order in which ``vmmr --help`` shows them.
-VERBS = (new, check, generate, docs, inspect, regs, test, testplan, differ, fuzz, guest, bench, area, doctor)
+VERBS = (new, check, generate, docs, inspect, regs, test, testplan, differ, fuzz, guest, bench, area, board, doctor)
 
 WRONG, USAGE = 1, 2
 

@@ -1,0 +1,1 @@
+"""The project for Vivado: IP, constraints, top module and the scripts that put them together."""
