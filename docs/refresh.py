@@ -129,6 +129,7 @@ def differences(table: "tuple[Difference, ...]") -> str:
 QUICK: dict[str, Callable[[], str]] = {
     "vmmr testplan --markdown": lambda: command("testplan", "--markdown"),
     "vmmr generate examples/net.toml, registers.md": registers,
+    "vmmr board list --markdown": lambda: command("board", "list", "--markdown"),
     "vmmr generate examples/net.toml, ports of interface.json": ports,
     "vmmr generate examples/net.toml, streams of interface.json": streams,
     "docs/refresh.py from virtio_mmr_sim/oracle/differences.py": legacy_differences,

@@ -5,6 +5,7 @@ from functools import cache
 from virtio_mmr import config
 from virtio_mmr_boards import constraints
 from virtio_mmr_boards.catalogue import BOARDS
+from virtio_mmr_boards.fit import fitted
 from virtio_mmr_boards.ip.choose import ip_of
 from virtio_mmr_boards.vivado import scripts, top
 
@@ -44,7 +45,7 @@ def _files(name, device):
     return {
         "virtio_mmr.v": core(name),
         "board_top.v": top.top(board, ip, interface(name), 0x1234),
-        **scripts.scripts(board, ip, config.loads(device)),
+        **scripts.scripts(board, ip, fitted(board, config.loads(device))[0]),
         board.constraints: constraints.find(board).read_text(),
     }
 

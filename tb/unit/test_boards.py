@@ -1,7 +1,6 @@
 """Boards: their data are sound, their constraint files say the same, and the pin check finds what is planted."""
 
 import re
-from pathlib import Path
 
 import pytest
 from virtio_mmr_boards import constraints
@@ -12,7 +11,6 @@ from virtio_mmr_boards.ip.choose import ip_of
 from virtio_mmr_boards.packages import PACKAGES
 
 EACH = pytest.mark.parametrize("name", BOARDS)
-ROOT = Path(__file__).parents[2]
 
 
 def ports_of(named: Board) -> dict[str, int | None]:

@@ -10,6 +10,7 @@ from virtio_mmr import config
 from virtio_mmr_boards.board import BoardError
 from virtio_mmr_boards.catalogue import BOARDS
 from virtio_mmr_boards.checks import netlist, pins, tcl
+from virtio_mmr_boards.fit import fitted
 from virtio_mmr_boards.ip.choose import ip_of
 from virtio_mmr_boards.vivado import settings, top
 from virtio_mmr_sim import toolchain
@@ -45,7 +46,7 @@ regions = [{ space = "control", offset = 0, size = 0x1000 }]
 
 
 def device_settings(name, text):
-    return settings.of_device(BOARDS[name].link, config.loads(text))
+    return settings.of_device(BOARDS[name].link, fitted(BOARDS[name], config.loads(text))[0])
 
 
 # --- What the device file decides ---------------------------------------------------------------------------------
@@ -74,7 +75,8 @@ def test_io_and_prefetchable_bars():
         "Bar0_Type": "IO", "Bar0_Scale": "Bytes", "Bar0_Size": "64", "Bar1_Enabled": "false",
         "Bar2_Type": "Memory", "Bar2_64bit": "true", "Bar2_Prefetchable": "true", "Bar2_Scale": "Megabytes",
         "Bar2_Size": "1", "MSIx_Enabled": "false", "IntX_Generation": "true", "Legacy_Interrupt": "INTA",
-        "Device_ID": "1005", "Class_Code_Base": "00", "Class_Code_Sub": "FF",
+        "Device_Port_Type": "Legacy_PCI_Express_Endpoint_device", "Device_ID": "1005", "Class_Code_Base": "00",
+        "Class_Code_Sub": "FF",
     }.items()
     assert "Bar0_64bit" not in found and "Bar3_Enabled" not in found and "MSIx_Table_Size" not in found
 

@@ -36,9 +36,6 @@ class Ip:
     #: Clock and reset that it hands to the design, and whether a 1 resets.
     clock: str
     reset: str
-    #: Most virtual functions, and the number of the first.
-    virtual_functions: int = 0
-    first_virtual: int = 1
 
     def port(self, name: str) -> Port | None:
         """The port called *name*, if there is one."""

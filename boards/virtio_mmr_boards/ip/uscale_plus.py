@@ -112,5 +112,4 @@ def uscale_plus(name: str, lanes: int, width: int) -> Ip:
         name=name, module=f"{name}_0",
         ports=table(_PORTS, LANES=lanes, DATA=width, WORDS=width // 32, CQ=cq, CC=cc, RQ=rq, RC=rc),
         parameters=PARAMETERS, ties=_TIES, clock="user_clk", reset="user_reset",
-        virtual_functions=252, first_virtual=4,
     )

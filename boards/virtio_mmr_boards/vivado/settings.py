@@ -10,7 +10,6 @@ from virtio_mmr.config.device import Bar, BarKind, DeviceConfig, Space
 
 from virtio_mmr_boards.board import Link
 from virtio_mmr_boards.ip import pcie_7x, uscale_plus
-from virtio_mmr_boards.ip.choose import FIRST_VIRTUAL, WINDOWS
 
 #: Parameters by name, without the leading "CONFIG.", in the order in which they are set.
 Settings = Mapping[str, str]
@@ -26,7 +25,6 @@ def of_link(link: Link) -> Settings:
     if link.ip == "pcie_7x":
         return {
             "mode_selection": "Advanced",
-            "Device_Port_Type": "PCI_Express_Endpoint_device",
             "Maximum_Link_Width": width,
             "Link_Speed": speed,
             "Trgt_Link_Speed": f"4'h{link.generation}",
@@ -101,8 +99,11 @@ def _msix(device: DeviceConfig) -> tuple[Bar, int, int] | None:
 def _series7(device: DeviceConfig) -> Settings:
     names = ("Enabled", "Type", "64bit", "Prefetchable", "Scale", "Size")
     code = f"{device.kind.class_code:06X}"
-    windows = WINDOWS["pcie_7x"]
+    # Only a legacy endpoint may claim I/O space.
+    ports = any(bar.kind is BarKind.IO for bar in device.bars)
+    windows = device.datapath.hard_ip
     found = {
+        "Device_Port_Type": "Legacy_PCI_Express_Endpoint_device" if ports else "PCI_Express_Endpoint_device",
         "Vendor_ID": f"{device.vendor_id:04X}",
         "Device_ID": f"{device.device_id:04X}",
         "Revision_ID": f"{device.revision:02X}",
@@ -175,8 +176,8 @@ def _ultrascale(device: DeviceConfig) -> Settings:
         return found
     virtual = device.vf.function
     found |= {
-        "SRIOV_FIRST_VF_OFFSET": str(FIRST_VIRTUAL),
-        "PF0_SRIOV_FIRST_VF_OFFSET": str(FIRST_VIRTUAL),
+        "SRIOV_FIRST_VF_OFFSET": str(device.datapath.hard_ip.first_virtual_function),
+        "PF0_SRIOV_FIRST_VF_OFFSET": str(device.datapath.hard_ip.first_virtual_function),
         "PF0_SRIOV_CAP_INITIAL_VF": str(device.vf.count),
         "PF0_SRIOV_VF_DEVICE_ID": f"{virtual.device_id:04X}",
         "PF0_SRIOV_SUPPORTED_PAGE_SIZE": "00000553",
