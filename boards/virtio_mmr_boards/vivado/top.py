@@ -8,6 +8,10 @@ from virtio_mmr_boards.verilog import CORE, Interface, back_end, back_end_wires,
 
 TOP = "board_top"
 
+#: Inputs of the core that no port of the IP can feed. Without extended tags 32 reads of DMA are in flight, which is
+#: always allowed; whether software has enabled more is in a register that the IP does not show.
+_CHOSEN = {"extended_tag": "1'b0"}
+
 _CLOCKS = {"pcie_7x": ("IBUFDS_GTE2", {"O": "sys_clk", "ODIV2": ""})}
 _CLOCKS_OTHER = ("IBUFDS_GTE4", {"O": "sys_clk_gt", "ODIV2": "sys_clk"})
 
@@ -41,7 +45,7 @@ def joined(ip: Ip, interface: Interface, tied: Mapping[str, str]) -> tuple[dict[
             of_ip[port.name] = _sized(tied[port.name], port)
         else:
             raise BoardError(f"input {port.name} of {ip.name} has no source: neither the core nor a constant drives it")
-    own = {"clk": ip.clock, "rst": ip.reset}
+    own = {"clk": ip.clock, "rst": ip.reset, **_CHOSEN}
     of_core = {}
     for name, port in core.items():
         mate_port = ip.port(name)
