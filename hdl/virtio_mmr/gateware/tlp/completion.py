@@ -3,7 +3,7 @@
 Specification: PCI Express Base 5.0, 2.2.9 (completion rules) and 2.3.1.1 (data return).
 """
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -148,20 +148,23 @@ class CompletionBuilder(wiring.Component):
         # The writer keeps out of the quarter of the ring in front of the reader.
         m.d.comb += self.room.eq(following(row[-2:]) != out[-2:])
 
+        # The half of a row that the stores' outputs are to be taken from.
+        half_shown = Signal(range(max(halves, 2)))
+        with m.If(fetch):
+            m.d.sync += half_shown.eq(out[:halves - 1])
+
         def lane_store(number: int, addresses, value, enables):
-            """A store of ROWS x *halves* words, *halves* of which are written at once."""
-            store = memory.Memory(shape=value[0].shape(), depth=ROWS * halves, init=[], attrs=in_block_ram)
-            m.submodules[f"lane_{number}"] = store
+            """One word of each row and half row. Both halves of a row may be written at once, so each has its RAM."""
+            shown = []
             for half in range(halves):
+                store = memory.Memory(shape=value[half].shape(), depth=ROWS, init=[], attrs=in_block_ram)
+                m.submodules[f"lane_{number}_{half}" if halves > 1 else f"lane_{number}"] = store
                 port = store.write_port()
-                m.d.comb += [
-                    port.addr.eq(Cat(C(half, halves - 1), addresses[half])),
-                    port.data.eq(value[half]),
-                    port.en.eq(enables[half]),
-                ]
-            port = store.read_port()
-            m.d.comb += [port.addr.eq(out), port.en.eq(fetch)]
-            return port.data
+                m.d.comb += [port.addr.eq(addresses[half]), port.data.eq(value[half]), port.en.eq(enables[half])]
+                port = store.read_port()
+                m.d.comb += [port.addr.eq(out[halves - 1:]), port.en.eq(fetch)]
+                shown.append(port.data)
+            return Mux(half_shown, shown[1], shown[0]) if halves > 1 else shown[0]
 
         words = []
         for number in range(beat_lanes):
