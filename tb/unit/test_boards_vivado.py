@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -223,3 +224,35 @@ def test_planted_port_fault_is_found(name, old, new, said):
     toolchain.skip_or_fail("yosys")
     [sentence] = netlist.check(BOARDS[name], changed(name, "board_top.v", old, new))
     assert said in sentence and "ERROR" in sentence
+
+
+# --- A second opinion --------------------------------------------------------------------------------------------
+
+_PRIMITIVES = """
+(* blackbox *) module IBUFDS_GTE2(input I, input IB, input CEB, output O, output ODIV2); endmodule
+(* blackbox *) module IBUFDS_GTE4(input I, input IB, input CEB, output O, output ODIV2); endmodule
+"""
+
+
+def lint(folder, name, project):
+    """What Verilator says of the top module beside empty modules for all that it names."""
+    empty = ip_of(BOARDS[name].link).black_box() + project["virtio_mmr.v"] + _PRIMITIVES
+    (folder / "empty.v").write_text(empty)
+    (folder / "top.v").write_text(project["board_top.v"])
+    (folder / "quiet.vlt").write_text('`verilator_config\nlint_off -file "*/empty.v"\nlint_off -file "empty.v"\n')
+    command = [*toolchain.verilator(), "--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-DECLFILENAME",
+               "-Wno-PINCONNECTEMPTY", "--top-module", "board_top", "quiet.vlt", "empty.v", "top.v"]
+    done = subprocess.run(command, cwd=folder, env=toolchain.environment(), capture_output=True, text=True, check=False)
+    return done.stderr
+
+
+@pytest.mark.parametrize("name", DISTINCT)
+def test_verilator_has_nothing_against_the_top(name, tmp_path):
+    toolchain.skip_or_fail("verilator")
+    assert lint(tmp_path, name, files(name)) == ""
+
+
+def test_verilator_sees_a_wrong_width(tmp_path):
+    toolchain.skip_or_fail("verilator")
+    wrong = changed("kcu116", "board_top.v", "wire [255:0] m_axis_cq_tdata", "wire [127:0] m_axis_cq_tdata")
+    assert "WIDTH" in lint(tmp_path, "kcu116", wrong)

@@ -113,7 +113,7 @@ def _lights(board: Board, ip: Ip) -> Sequence[str]:
     shown = ["user_lnk_up", "beat[25]", *["1'b0"] * (board.leds - 2)][:board.leds]
     return [
         "  // Link up, and the user clock.",
-        "  reg [25:0] beat = 0;",
-        f"  always @(posedge {ip.clock}) beat <= beat + 1;",
+        "  reg [25:0] beat;",
+        f"  always @(posedge {ip.clock}) beat <= {ip.reset} ? 26'd0 : beat + 26'd1;",
         f"  assign led = {'~' if board.leds_active_low else ''}{{{', '.join(reversed(shown))}}};",
     ]
