@@ -45,7 +45,7 @@ def joined(ip: Ip, interface: Interface, tied: Mapping[str, str]) -> tuple[dict[
             of_ip[port.name] = _sized(tied[port.name], port)
         else:
             raise BoardError(f"input {port.name} of {ip.name} has no source: neither the core nor a constant drives it")
-    own = {"clk": ip.clock, "rst": ip.reset, **_CHOSEN}
+    own = {"clk": ip.clock, "rst": "rst", **_CHOSEN}
     of_core = {}
     for name, port in core.items():
         mate_port = ip.port(name)
@@ -89,6 +89,9 @@ def top(board: Board, ip: Ip, interface: Interface, serial: int) -> str:
         "  wire " + ", ".join(clocks) + ";",
         *instance(buffer, "reference", {"I": "pcie_refclk_p", "IB": "pcie_refclk_n", "CEB": "1'b0", **made}), "",
         *(wire(port.name, port.width) for port in shared), *back_end_wires(interface), "",
+        "  // The core rests while the link is down.",
+        "  reg rst;",
+        f"  always @(posedge {ip.clock}) rst <= {ip.reset} | ~user_lnk_up;", "",
         *instance(ip.module, "endpoint_block", of_ip), "",
         *instance(CORE, "core", {**of_core, **{port["name"]: port["name"] for port in interface["ports"]
                                                if port["name"].startswith("be_")}}), "",
