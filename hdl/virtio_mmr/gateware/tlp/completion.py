@@ -149,9 +149,10 @@ class CompletionBuilder(wiring.Component):
         m.d.comb += self.room.eq(following(row[-2:]) != out[-2:])
 
         # The half of a row that the stores' outputs are to be taken from.
-        half_shown = Signal(range(max(halves, 2)))
-        with m.If(fetch):
-            m.d.sync += half_shown.eq(out[:halves - 1])
+        half_shown = Signal()
+        if halves > 1:
+            with m.If(fetch):
+                m.d.sync += half_shown.eq(out[0])
 
         def lane_store(number: int, addresses, value, enables):
             """One word of each row and half row. Both halves of a row may be written at once, so each has its RAM."""
