@@ -13,6 +13,9 @@ M2_LANES = (
 #: Bits of an uncompressed bitstream: UG470, table "bitstream length".
 BITS = {"xc7a35t": 17_536_096, "xc7a100t": 30_606_304, "xc7a200t": 77_845_216}
 
+#: Lookup tables: DS180, four for each slice.
+TABLES = {"xc7a35t": 20_800, "xc7a100t": 63_400, "xc7a200t": 134_600}
+
 REFERENCE = (Pin(port="pcie_refclk_p", site="F6"), Pin(port="pcie_refclk_n", site="E6"))
 
 
@@ -38,6 +41,7 @@ def m2_card(name: str, title: str, part: str, speed: str, *, open_points: tuple[
         flow=Flow.VIVADO,
         part=f"{part}-{speed}",
         package=f"{die}-{package}",
+        tables=TABLES[die],
         link=Link(
             ip="pcie_7x", generation=2, lanes=M2_LANES, width=128, clock=125, block="X0Y0",
             reset=Pin(port="pcie_reset_n", site="J1", standard="LVCMOS33", pull="up"), reference=REFERENCE,

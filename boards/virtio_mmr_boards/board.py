@@ -105,6 +105,8 @@ class Board:
     part: str
     #: Key of `virtio_mmr_boards.packages.PACKAGES`.
     package: str
+    #: Lookup tables of the part, as its data sheet counts them.
+    tables: int
     #: Absent: the board has no PCIe block that a bitstream could use.
     link: Link | None
     #: Pins beside the link: LEDs first.

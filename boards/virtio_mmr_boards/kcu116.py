@@ -1,7 +1,7 @@
 """KCU116: AMD's evaluation kit for the Kintex UltraScale+ 5P."""
 
 from .board import Board, Flow, Link, Loader, Pin
-from .kintex import configuration, lanes
+from .kintex import TABLES, configuration, lanes
 
 BOARD = Board(
     name="kcu116",
@@ -9,6 +9,7 @@ BOARD = Board(
     flow=Flow.VIVADO,
     part="xcku5p-ffvb676-2-e",
     package="xcku5p-ffvb676",
+    tables=TABLES,
     link=Link(
         ip="pcie4_uscale_plus", generation=3, lanes=lanes(7, 8), width=256, clock=250, block="X0Y0",
         quad="GTY_Quad_225",

@@ -3,6 +3,9 @@
 from .board import Configuration, Lane
 from .packages import PACKAGES
 
+#: Lookup tables of the 5P: DS890.
+TABLES = 216_960
+
 _TRANSCEIVERS = PACKAGES["xcku5p-ffvb676"].lanes
 
 

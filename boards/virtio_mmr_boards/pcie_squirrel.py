@@ -1,6 +1,6 @@
 """PCIe Squirrel, EnigmaX1 and their like: an Artix-7 35T with one lane."""
 
-from .artix import BITS, REFERENCE, configuration
+from .artix import BITS, REFERENCE, TABLES, configuration
 from .board import Board, Flow, Lane, Link, Loader, Pin
 
 BOARD = Board(
@@ -9,6 +9,7 @@ BOARD = Board(
     flow=Flow.VIVADO,
     part="xc7a35tfgg484-2",
     package="xc7a35t-fgg484",
+    tables=TABLES["xc7a35t"],
     link=Link(
         ip="pcie_7x", generation=2, width=64, clock=62.5, block="X0Y0",
         lanes=(Lane(transceiver="GTPE2_CHANNEL_X0Y2", rx=("B10", "A10"), tx=("B6", "A6")),),

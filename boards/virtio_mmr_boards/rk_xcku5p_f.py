@@ -1,7 +1,7 @@
 """RK-XCKU5P-F: a Kintex UltraScale+ 5P on a x4 card."""
 
 from .board import Board, Flow, Link, Loader, Pin
-from .kintex import configuration, lanes
+from .kintex import TABLES, configuration, lanes
 
 BOARD = Board(
     name="rk-xcku5p-f",
@@ -9,6 +9,7 @@ BOARD = Board(
     flow=Flow.VIVADO,
     part="xcku5p-ffvb676-2-e",
     package="xcku5p-ffvb676",
+    tables=TABLES,
     link=Link(
         ip="pcie4_uscale_plus", generation=3, lanes=lanes(3, 4), width=128, clock=250, block="X0Y0",
         quad="GTY_Quad_224",

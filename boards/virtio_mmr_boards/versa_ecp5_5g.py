@@ -12,6 +12,7 @@ BOARD = Board(
     flow=Flow.TRELLIS,
     part="LFE5UM5G-45F-8BG381C",
     package="lfe5um5g-45f-cabga381",
+    tables=43_848,
     link=None,
     pins=(
         *(Pin(port=f"led[{number}]", site=site, standard="LVCMOS25")

@@ -176,6 +176,20 @@ def test_check_ends_with_1_and_names_what_is_wrong(vmmr, shell, monkeypatch):
     assert answer["checks"]["scripts"] == ["parameter Device_Id is not known of pcie_7x"] and not answer["ok"]
 
 
+def test_a_device_that_is_too_large_for_the_part_is_refused(vmmr, shell, monkeypatch):
+    """Mapped size is counted for the whole project; here it is made up."""
+    from virtio_mmr_boards.checks import all as every
+
+    monkeypatch.setattr(every, "checks", lambda board: {})
+    monkeypatch.setattr(every, "tables", lambda board, files: ("xc7", 20_801, 5))
+    code, out, _ = vmmr("check", "pcie-squirrel", NET, "--synth")
+    assert code == 1
+    assert out == ("✗ size\n  20801 lookup tables, and the part has 20800; take a smaller device or another board\n"
+                   "  20801 of 20800 lookup tables and 5 LUT RAM, mapped for xc7\n")
+    monkeypatch.setattr(every, "tables", lambda board, files: ("xc7", 20_800, 5))
+    assert vmmr("check", "pcie-squirrel", NET, "--synth")[0] == 0
+
+
 # --- flash ------------------------------------------------------------------------------------------------------
 
 

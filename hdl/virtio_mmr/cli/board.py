@@ -173,6 +173,9 @@ def _check(args: argparse.Namespace) -> int:
     files = project(board, _fitted(args, board))
     found = {name: does(board, files) for name, does in checks(board).items()}
     used = tables(board, files) if args.synth else None
+    if used:
+        found["size"] = [] if used[1] <= board.tables else [
+            f"{used[1]} lookup tables, and the part has {board.tables}; take a smaller device or another board"]
     wrong = [f"{name}: {sentence}" for name, sentences in found.items() for sentence in sentences]
     if args.json:
         print_json({"ok": not wrong, "board": board.name, "checks": found,
@@ -181,7 +184,7 @@ def _check(args: argparse.Namespace) -> int:
         for name, sentences in found.items():
             print("\n".join([f"{'✗' if sentences else '✓'} {name}", *(f"  {sentence}" for sentence in sentences)]))
         if used:
-            print(f"  {used[1]} lookup tables and {used[2]} LUT RAM of {used[0]}")
+            print(f"  {used[1]} of {board.tables} lookup tables and {used[2]} LUT RAM, mapped for {used[0]}")
     return 1 if wrong else 0
 
 
