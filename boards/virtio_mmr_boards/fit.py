@@ -10,8 +10,8 @@ from virtio_mmr.layout import place
 from .board import Board, BoardError
 
 
-def fitted(board: Board, device: DeviceConfig) -> tuple[DeviceConfig, tuple[str, ...]]:
-    """*device* with the board's adapter and width, and a sentence for each of its values that was replaced.
+def fitted(board: Board, device: DeviceConfig, name: str = "device file") -> tuple[DeviceConfig, tuple[str, ...]]:
+    """*device*, read from *name*, with the board's adapter and width, and a sentence for each change and omission.
 
     A file that says "raw" says nothing about hard IP, so it takes the board's. One that names other hard IP is meant
     for another board.
@@ -34,8 +34,8 @@ def fitted(board: Board, device: DeviceConfig) -> tuple[DeviceConfig, tuple[str,
         said.append(f"width {device.datapath.width} becomes {width}")
     if said:
         text = completed(replace(device, datapath=replace(device.datapath, adapter=wanted, width=width)))
-        device = config.loads(text, f"the device on {board.title}")
-    for function in (device, device.of(1)):
-        place(function)
+        device = config.loads(text, f"{name} on {board.title}")
+    for prefix, function in (("", device), *([("vf.", device.of(1))] if device.vf is not None else [])):
+        said += [f"{prefix}{capability} is left out: {why}" for capability, why in place(function).left_out]
     return device, tuple(said)
 

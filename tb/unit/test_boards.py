@@ -1,12 +1,15 @@
 """Boards: their data are sound, their constraint files say the same, and the pin check finds what is planted."""
 
 import re
+from pathlib import Path
 
 import pytest
+from virtio_mmr import config
 from virtio_mmr_boards import constraints
 from virtio_mmr_boards.board import Board, BoardError, Flow
 from virtio_mmr_boards.catalogue import BOARDS, board
 from virtio_mmr_boards.checks import pins
+from virtio_mmr_boards.fit import fitted
 from virtio_mmr_boards.ip.choose import ip_of
 from virtio_mmr_boards.packages import PACKAGES
 
@@ -139,3 +142,16 @@ def test_ties_are_inputs_of_the_ip(name):
 ])
 def test_planted_pin_fault_is_found(name, old, new, said):
     assert any(said in sentence for sentence in wrong(name, old, new))
+
+
+# --- Devices on boards ----------------------------------------------------------------------------------------
+
+
+def test_what_has_no_room_is_said():
+    """The modern interface's five capabilities need 88 bytes, and UltraScale+ has 16 for them."""
+    text = (Path(__file__).parents[2] / "examples" / "net-transitional.toml").read_text()
+    device, said = fitted(BOARDS["rk-xcku5p-f"], config.loads(text))
+    assert device.datapath.adapter == "pcie4_uscale_plus"
+    assert said[0] == "adapter raw becomes pcie4_uscale_plus"
+    assert [sentence for sentence in said if sentence.startswith("modern_common is left out: ")]
+    assert not [sentence for sentence in fitted(BOARDS["versa-ecp5-5g"], config.loads(text))[1]]

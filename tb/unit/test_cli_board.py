@@ -100,6 +100,7 @@ def test_build_writes_the_project_and_says_what_to_run(vmmr, shell, path, tmp_pa
     code, out, err = vmmr("build", "kcu116", NET, "-o", folder)
     assert (code, err) == (0, "")
     assert sorted(file.name for file in folder.iterdir()) == sorted([*PROJECT, "kcu116.xdc"])
+    assert out.startswith("note: adapter raw becomes pcie4_uscale_plus\nnote: width 128 becomes 256\n")
     assert f"Where it is, run: cd {folder} && vivado -mode batch -source build.tcl\n" in out
     assert "PF0_DEVICE_ID {10F9}" in (folder / "ip_config.tcl").read_text()
     assert "Nothing here has run on hardware." in (folder / "README.md").read_text()
@@ -134,6 +135,7 @@ def test_a_device_that_does_not_fit_ends_with_1(vmmr, tmp_path, board, text, sai
     code, out, err = vmmr("build", board, file, "-o", tmp_path / "out")
     assert (code, out) == (1, "")
     assert said in err and err.count("\n") == 1
+    assert err.startswith((f"vmmr: {file}", "vmmr: datapath.adapter"))
     assert not (tmp_path / "out").exists()
 
 

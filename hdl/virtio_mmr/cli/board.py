@@ -85,9 +85,10 @@ def _named(name: str) -> Any:
 def _fitted(args: argparse.Namespace, board: Any) -> Any:
     from virtio_mmr_boards.fit import fitted
 
-    device, said = fitted(board, load(args.file))
-    for sentence in said:
-        progress(f"{args.file}: {sentence}")
+    device, said = fitted(board, load(args.file), str(args.file))
+    if not args.json and args.action == "build":
+        for sentence in said:
+            print(f"note: {sentence}")
     return device
 
 
