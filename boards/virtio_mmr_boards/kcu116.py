@@ -21,12 +21,12 @@ BOARD = Board(
     leds=8,
     leds_active_low=False,
     configuration=configuration(72.9),
-    loader=Loader(part="xcku5p-ffvb676", cable="digilent", bridge="spiOverJtag_xcku5p-ffvb676.bit.gz"),
+    loader=Loader(part="xcku5p-ffvb676", cable="jtag-smt2-nc", bridge="spiOverJtag_xcku5p-ffvb676.bit.gz"),
     flash="two chips; the first alone, on four wires, is used",
     confirmed=("pins of link, reset, reference clock and LEDs: LiteX' board file",),
     open_points=(
         "configuration at 72.9 MHz from one of the two flash chips; the kit also has an oscillator of 90 MHz",
         "which of the kit's configuration switches choose the first chip",
-        "JTAG of the kit as openFPGALoader's cable digilent",
+        "JTAG of the kit as openFPGALoader's cable jtag-smt2-nc",
     ),
 )
