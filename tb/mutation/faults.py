@@ -313,7 +313,7 @@ FAULTS = (
         "what was pending survives a reset", (bench(
             "interrupts", "reset_forgets_what_is_pending_but_not_the_table"),)),
     Fault(
-        "endpoint.py", "interrupt_status.eq(interrupts & ~control.msix_enable)", "interrupt_status.eq(interrupts)",
+        "endpoint.py", "status_bit.eq(interrupts & ~control.msix_enable)", "status_bit.eq(interrupts)",
         "Interrupt Status is set although MSI-X tells", (bench(
             "interrupts", "inta_is_lowered_by_interrupt_disable_msix_and_d3hot_and_not_by_bus_master"),)),
     Fault(
