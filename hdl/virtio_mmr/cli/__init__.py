@@ -14,11 +14,29 @@ from collections.abc import Sequence
 import virtio_mmr
 from virtio_mmr.config.errors import ConfigError, UnreadableError, spell
 
-from . import area, bench, board, check, differ, docs, doctor, fuzz, generate, guest, inspect, new, regs, test, testplan
+from . import (
+    area,
+    bench,
+    board,
+    check,
+    differ,
+    docs,
+    doctor,
+    fuzz,
+    generate,
+    guest,
+    inspect,
+    new,
+    regs,
+    test,
+    testplan,
+    trace,
+)
 from .output import Refused
 
 #: Verbs in the order in which ``vmmr --help`` shows them.
-VERBS = (new, check, generate, docs, inspect, regs, test, testplan, differ, fuzz, guest, bench, area, board, doctor)
+VERBS = (
+    new, check, generate, docs, inspect, regs, test, testplan, differ, fuzz, guest, trace, bench, area, board, doctor)
 
 WRONG, USAGE = 1, 2
 

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     except (session.GuestFailed, BuildError) as error:
         return _wrong([str(error)])
     if args.record is not None:
-        record.save(args.record, {"guest": title, "device": found.device}, found.events)
+        record.save(args.record, {"guest": title, "show": args.show, "device": found.device}, found.events)
     if args.json:
         print_json({"ok": not found.problems, "problems": found.problems, "said": found.said,
                     "interrupts": found.interrupts, **asdict(found.summary),

@@ -15,6 +15,9 @@ class Show(enum.Enum):
 #: Kinds of device that are served.
 DEVICES = ("rng", "blk", "net")
 
+#: Size of the disk of a blk device, until the device says otherwise.
+SECTORS = 32768
+
 _KINDS = MappingProxyType({"rng": "rng", "blk": "block", "net": "net"})
 
 _FEATURES = MappingProxyType({
@@ -52,6 +55,7 @@ def text(device: str, show: Show, *, io: bool = False, virtual: int = 0) -> str:
     offered = ", ".join(f'"{name}"' for name in _FEATURES[device])
     return (f'schema = 1\n[device]\nkind = "{_KINDS[device]}"\nidentity = "{identity}"\n'
             f"[features]\noffer = [{offered}]\n[interrupts]\nintx = true\n"
+            + (f"[config]\ncapacity = {SECTORS}\n" if device == "blk" else "")
             + (_MODERN_BARS if show is Show.MODERN else "")
             + (f"[vf]\ncount = {virtual}\n" if virtual else "")
             + "[requester]\n")

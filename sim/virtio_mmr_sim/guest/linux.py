@@ -139,7 +139,7 @@ class Disk:
     SECTOR = 4096
 
     def __init__(self, path: Path | None = None):
-        data = b"" if path else random.Random(4).randbytes(1 << 24)
+        data = b"" if path else random.Random(4).randbytes(512 * designs.SECTORS)
         self._descriptor = os.open(path, os.O_RDWR) if path else memory_file("disk", data)
         self._first = os.pread(self._descriptor, 1 << 20, 0)
         self._size = os.fstat(self._descriptor).st_size

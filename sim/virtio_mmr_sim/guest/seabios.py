@@ -46,7 +46,7 @@ def run(show: Show, *, limit: float = 300, keep: bool = False, echo: Callable[[s
     GuestFailed
         If the guest does not come to its end.
     """
-    image = boot_sector() + random.Random(7).randbytes(_SECTOR * 4095)
+    image = boot_sector() + random.Random(7).randbytes(_SECTOR * (designs.SECTORS - 1))
     descriptor = memory_file("disk", image)
     path = Path(f"/proc/self/fd/{descriptor}")
     block = Block(path)

@@ -1,0 +1,37 @@
+"""Does to a design what a guest has done, without the guest, and says where it answers otherwise.
+
+The device behind the back-end boundary only acknowledges resets, so nothing is used and no interrupt
+comes: interrupt status is not compared.
+"""
+
+from collections.abc import Sequence
+
+from .designs import Show
+from .record import Event, accesses
+from .session import Session
+from .trace import Decoder, Step
+
+#: Of what these registers hold nothing is known without the guest.
+_DYNAMIC = ("isr_status", "isr.isr", "config.status")
+
+
+def differences(device: str, show: Show, events: Sequence[Event]) -> list[str]:
+    """One line for each read that was answered otherwise than in the recording."""
+    found = []
+    with Session(device, lambda number: None) as session:
+        machine = session.show(show)
+        steps = Decoder(session.config, show).steps(list(accesses(events)))
+        for number, (access, step) in enumerate(zip(accesses(events), steps, strict=True)):
+            if access.write:
+                machine.shown.region_write(access.region, access.offset, access.value.to_bytes(access.size, "little"))
+            else:
+                data = machine.shown.region_read(access.region, access.offset, access.size)
+                value = int.from_bytes(data, "little")
+                if value != access.value and not _is_dynamic(step):
+                    found.append(f"access {number}: {step}, but {value:#x} was read")
+            session.bridge.settle()
+    return found
+
+
+def _is_dynamic(step: Step) -> bool:
+    return any(step.name.endswith(name) for name in _DYNAMIC)
