@@ -6,7 +6,7 @@ from pathlib import Path
 
 from virtio_mmr.config import loads
 
-from .output import Refused, Subparsers, add_verb, print_json
+from .output import Refused, Subparsers, add_verb, count, print_json, write
 
 
 def add(subparsers: Subparsers) -> None:
@@ -15,11 +15,13 @@ def add(subparsers: Subparsers) -> None:
                       "vmmr trace rng.jsonl --bars")
     parser.add_argument("file", type=Path, help="what `vmmr guest ... --record FILE` has written")
     parser.add_argument("--bars", action="store_true", help="leave configuration space out")
+    parser.add_argument("--first", type=count, metavar="N", help="show so many lines (default: all)")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw them instead, as a sequence")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints one line for each access."""
-    from virtio_mmr_sim.guest import record, trace
+    from virtio_mmr_sim.guest import record, sequence, trace
     from virtio_mmr_sim.guest.designs import Show
 
     try:
@@ -29,6 +31,10 @@ def run(args: argparse.Namespace) -> int:
         raise Refused(str(error) if isinstance(error, record.NoRecording) else
                       f"{args.file} is no recording: its first line says no {error}") from None
     steps = [step for step in decoder.steps(events) if not (args.bars and step.name.startswith("config."))]
+    steps = steps[:args.first]
+    if args.svg is not None:
+        write(args.svg, sequence.picture(about["guest"], steps))
+        return 0
     if args.json:
         print_json({"guest": about["guest"], "show": about["show"], "steps": [asdict(step) for step in steps]})
         return 0
