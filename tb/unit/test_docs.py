@@ -41,6 +41,7 @@ EXEMPT = {
     "vmmr test": "builds a simulation, minutes",
     "vmmr fuzz": "builds a simulation, half a minute",
     "vmmr differ": "needs QEMU",
+    "vmmr guest": "needs QEMU, and a kernel",
     "vmmr doctor": "depends on the machine",
 }
 
@@ -111,6 +112,7 @@ def folders(tmp_path_factory):
         if name not in made:
             made[name] = tmp_path_factory.mktemp("page")
             shutil.copytree(ROOT / "examples", made[name] / "examples")
+            shutil.copytree(ROOT / "tb/golden", made[name] / "tb/golden")
         return made[name]
 
     return folder
