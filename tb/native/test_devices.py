@@ -400,6 +400,90 @@ def test_whatever_stands_in_memory_the_device_answers_or_stops(design, image, se
     disk.close()
 
 
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.full) for seed in range(5, 200))])
+def test_whatever_the_link_and_the_driver_do_every_request_is_served_right(design, image, seed):
+    """Random gaps and stalls; bursts of requests, in the middle of which the gate closes, or the driver resets."""
+    rng = random.Random(seed)
+    disk = Block(image)
+    machine = Machine(*design, lambda number: disk)
+    machine.model.randomize(seed, **{where: rng.choice([0, 0.3, 0.7]) for where in
+                                     ("rx_gap", "tx_stall", "be_stall", "be_gap")})
+    driver = None
+    for _ in range(10):
+        if driver is None:
+            driver = ready(machine, rng.choice(["linux", "freebsd", "dpdk-uio", "windows", "modern"]),
+                           features=(1 << 32 | rng.choice([0, 1 << 28, 3 << 28])))
+        requests = [Random(rng, machine.memory, number) for number in range(rng.randrange(1, 6))]
+        heads = [request.put_into(driver, rng) for request in requests]
+        driver.rings[0].make_available(*heads)
+        driver.notify(0)
+        what = rng.choice(["nothing", "gate", "bus master", "reset"])
+        if what != "nothing":
+            a_while(machine, rng, 60)
+        if what == "gate":
+            machine.ports[0].gate(False)
+            a_while(machine, rng, 30)
+            machine.ports[0].gate(True)
+        if what == "bus master":
+            machine.ports[0].command(3)
+            a_while(machine, rng, 30)
+            machine.ports[0].command(7)
+            # Nobody tells the device; it has to have heard that it was blocked.
+            machine.settle()
+            driver.notify(0)
+        if what == "reset":
+            machine.ports[0].write(0x12, 1, 0)
+            assert driver.status() == 0
+            before = bytes(machine.memory.bytes)
+            machine.settle()
+            assert machine.memory.bytes == before
+            driver = None
+            continue
+        got = []
+        machine.run(lambda: got.extend(driver.rings[0].collect()) or len(got) == len(heads))  # noqa: B023
+        assert [head for head, _ in got] == heads
+        content = image.read_bytes()
+        for request in requests:
+            request.check(content)
+    assert machine.faults == [] and machine.model.violation_counts() == {}
+    disk.close()
+
+
+def a_while(machine, rng, rounds):
+    for _ in range(rng.randrange(rounds)):
+        machine.turn()
+        machine.model.clock(rng.randrange(1, 8))
+
+
+class Random:
+    """A request for some sectors, in two buffers; each number writes to sectors of its own, and all read others."""
+
+    def __init__(self, rng, memory, number):
+        self.memory, self.kind = memory, rng.choice([READ, WRITE])
+        self.count = rng.randrange(1, 9)
+        self.sector = 200 + 10 * number if self.kind == WRITE else rng.randrange(190)
+        self.header, self.status, start = HEADER + 16 * number, STATUS + number, 0x20_0000 + 0x4000 * number
+        self.number, cut = number, rng.randrange(512 * self.count + 1)
+        first = start + rng.randrange(64)
+        self.parts = [(first, cut), (first + cut + rng.randrange(300), 512 * self.count - cut)]
+        for part in self.parts:
+            memory.write(part[0], rng.randbytes(part[1]))
+        memory.write(self.header, self.kind.to_bytes(4, "little") + bytes(4) + self.sector.to_bytes(8, "little"))
+        memory.write(self.status, b"\xee")
+
+    def put_into(self, driver, rng):
+        out, into = (self.parts, []) if self.kind == WRITE else ([], self.parts)
+        indirect = driver.features >> 28 & 1 and rng.random() < 0.5
+        return driver.rings[0].write_chain(
+            [(self.header, 16), *out], [*into, (self.status, 1)],
+            **{"indirect": TABLE + 0x100 * self.number} if indirect else {})
+
+    def check(self, content):
+        assert self.memory.read(self.status, 1) == b"\0"
+        data = b"".join(self.memory.read(*part) for part in self.parts)
+        assert data == content[512 * self.sector:][:512 * self.count]
+
+
 PAGE = Path(__file__).parents[2] / "docs" / "devices.md"
 
 

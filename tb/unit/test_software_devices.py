@@ -172,6 +172,23 @@ def test_a_gate_that_closes_at_any_request_costs_nothing_but_time(work, features
 
 
 @WORK
+def test_a_gate_that_has_opened_again_before_the_answer_comes_costs_nothing_either(work, features, tmp_path):
+    for number in range(requests(work, features, tmp_path)):
+        job, bench = started(work, features, tmp_path)
+
+        def verdict(at, bench=bench, number=number):
+            if at == number:
+                bench.wire.driver_update(event=2, features=features)
+            return BLOCKED if at == number else OK
+
+        bench.wire.verdict = verdict
+        job.begin(bench)
+        bench.run()
+        job.check(bench)
+        assert bench.wire.heard("fault") == []
+
+
+@WORK
 def test_memory_that_is_gone_at_any_request_stops_the_queue_once(work, features, tmp_path):
     told = 0
     for number in range(requests(work, features, tmp_path)):

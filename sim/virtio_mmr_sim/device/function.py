@@ -157,6 +157,8 @@ class Function:
         self.features = 0
         self.legacy, self.big_endian, self.driver_ok = True, False, False
         self.queues: dict[int, Queue] = {}
+        #: How often the driver or the gate changed.
+        self._updates = 0
         #: Called with a queue's index, a cause and a reason when the function is given up.
         self.on_fault: Callable[[int, int, str], None] | None = None
         if device is not None:
@@ -213,7 +215,7 @@ class Function:
 
     async def _serve(self, queue: Queue, device: FunctionDevice) -> None:
         while queue.again:
-            queue.again = False
+            queue.again, updates = False, self._updates
             try:
                 if queue.stalled:
                     # Whether the driver wanted to hear of what was used last was perhaps out of reach, too.
@@ -223,6 +225,8 @@ class Function:
             except Blocked:
                 queue.stalled = True
                 queue.rewind()
+                # The gate may have opened again before we heard that it had been closed.
+                queue.again |= self._updates != updates
             except RingFault as fault:
                 self._give_up(queue, fault.cause, str(fault))
             except DmaError as error:
@@ -236,6 +240,7 @@ class Function:
 
     def driver_update(self, fields: dict[str, int]) -> None:
         """An item of ``driver_update``."""
+        self._updates += 1
         self.features, self.big_endian = fields["features"], fields["big_endian"] == 1
         self.legacy = fields["legacy"] == 1
         ready, self.driver_ok = fields["driver_ok"] and not self.driver_ok, fields["driver_ok"] == 1
