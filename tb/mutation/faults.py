@@ -565,4 +565,43 @@ FAULTS = (
         "every request goes to BAR 0",
         (bench("modern", "there_are_as_many_queues_as_it_says_and_no_administration_queue"),),
         device="series7-transitional"),
+    # Adapters to hard IP.
+    Fault(
+        "adapters/ultrascale_rx.py", "self.hit.function.eq(own_number(request.function, self._first_virtual))",
+        "self.hit.function.eq(request.function)",
+        "a virtual function's request goes to another one",
+        (block("adapters_ultrascale", "each_request_becomes_the_packet_that_the_host_sent"),)),
+    Fault(
+        "adapters/ultrascale_rx.py", "Mux(discontinued, Mux(dwords == 1, 2, 1), dwords)", "dwords",
+        "a packet that the block takes back is executed",
+        (block("adapters_ultrascale", "a_discontinued_packet_has_a_length_that_no_header_promises"),)),
+    Fault(
+        "adapters/ultrascale_rx.py", "Mux(failed, CompletionStatus.ABORT.value, answer.status)", "answer.status",
+        "a read that timed out in the block ends well",
+        (block("adapters_ultrascale", "each_completion_of_a_read_becomes_the_packet_that_the_host_sent"),)),
+    Fault(
+        "adapters/ultrascale_tx.py", "may_complete = (beat != 0) | (unsent == 0)", "may_complete = C(1)",
+        "a completion overtakes a write that was handed in before it",
+        (block("adapters_ultrascale", "each_packet_leaves_on_its_stream_as_the_library_reads_it"),)),
+    Fault(
+        "adapters/ultrascale_tx.py", "with m.Elif(waiting == PATIENCE - 1):", "with m.Elif(C(0)):",
+        "completions stop for ever if the block drops a write",
+        (block("adapters_ultrascale", "completions_go_on_if_the_ip_never_speaks_of_a_write"),)),
+    Fault(
+        "adapters/ultrascale_plus.py", "lend.eq(self.np_ok & (lent < 15))", "lend.eq(self.np_ok)",
+        "the block gets credit for more requests than there are places",
+        (block("adapters_ultrascale", "credit_is_never_lent_twice"),)),
+    Fault(
+        "adapters/ultrascale_plus.py", "m.d.sync += busy.eq(~self.sent)", "m.d.sync += busy.eq(0)",
+        "INTA changes before its last change was told",
+        (block("adapters_ultrascale", "the_pin_changes_only_when_the_last_change_has_been_sent"),)),
+    Fault(
+        "adapters/watch.py", "now.reset.eq(level(self.resetting))", "now.reset.eq(0)",
+        "no function hears of its reset",
+        (block("adapters_watch", "every_function_hears_of_its_last_state_and_of_each_reset_once"),)),
+    Fault(
+        "windows/extension.py", "door.read_data_valid.eq(door.read_received & ~answered)",
+        "door.read_data_valid.eq(door.read_received)",
+        "a configuration read that is held is answered twice",
+        (block("windows_extension", "every_read_is_answered_in_the_next_clock_and_only_once"),)),
 )
