@@ -104,6 +104,9 @@ def test_build_writes_the_project_and_says_what_to_run(vmmr, shell, path, tmp_pa
     assert f"Where it is, run: cd {folder} && vivado -mode batch -source build.tcl\n" in out
     assert "PF0_DEVICE_ID {10F9}" in (folder / "ip_config.tcl").read_text()
     assert "Nothing here has run on hardware." in (folder / "README.md").read_text()
+    answer = json.loads(vmmr("build", "--json", "kcu116", NET, "-o", folder)[1])
+    assert (answer["ok"], answer["ran"], answer["folder"]) == (True, False, str(folder))
+    assert sorted(answer["files"]) == sorted([*PROJECT, "kcu116.xdc"])
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     assert vmmr("build", "kcu116", NET, "-o", folder)[0] == 0
     assert before == {file.name: file.read_bytes() for file in folder.iterdir()}
@@ -149,6 +152,27 @@ def test_open_tools_that_are_missing_end_with_2(vmmr, path, tmp_path, monkeypatc
     code, _, err = vmmr("build", "versa-ecp5-5g", EXAMPLES / "area-mmr.toml", "-o", tmp_path / "out")
     assert code == 2
     assert err.startswith("vmmr: yosys was not found, which ") and "get it with: pip install" in err
+
+
+@pytest.mark.parametrize(("mhz", "code"), [(130.25, 0), (99.0, 1)])
+def test_open_tools_make_a_bitstream_and_say_how_fast_it_is(vmmr, tmp_path, monkeypatch, mhz, code):
+    """Place and route are made up; they are run by the tests of the flow."""
+    from virtio_mmr_boards.ecp5 import flow
+
+    cells = {"TRELLIS_COMB": 2, "TRELLIS_FF": 3, "DP16KD": 4}
+    monkeypatch.setattr(flow, "route", lambda board, design, text, mhz_asked, seeds: flow.Routed(
+        7, mhz, mhz_asked, cells, f"{len(seeds)} seeds"))
+    monkeypatch.setattr(flow, "pack", lambda routed: routed.configuration.encode())
+    arguments = ("versa-ecp5-5g", EXAMPLES / "area-mmr.toml", "-o", tmp_path, "--seeds", 3)
+    ended, out, err = vmmr("build", *arguments)
+    bitstream = tmp_path / "versa-ecp5-5g.bit"
+    assert ended == code
+    assert f"{bitstream}: {mhz:.1f} MHz of 125 asked for, seed 7; 2 COMB, 3 FF, 4 DP16KD\n" in out
+    assert err == ("" if code == 0 else
+                   "vmmr: 125 MHz is not met; take a smaller device, more --seeds or a slower --clock\n")
+    assert bitstream.read_bytes() == b"3 seeds"
+    answer = json.loads(vmmr("build", "--json", *arguments)[1])
+    assert (answer["ok"], answer["mhz"], answer["cells"]) == (code == 0, mhz, cells)
 
 
 # --- check ------------------------------------------------------------------------------------------------------

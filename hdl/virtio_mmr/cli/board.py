@@ -10,7 +10,10 @@ from typing import Any
 
 from virtio_mmr.config import load
 
-from .output import Refused, Subparsers, add_verb, count, example, print_json, progress, write_files
+from .output import Refused, Subparsers, add_verb, count, example, print_json, progress, write, write_files
+
+#: Exit code of a tool, and what JSON says of its run.
+Ended = tuple[int, dict[str, Any]]
 
 #: Device that a board is checked with if none is named, with and without a link.
 _EXAMPLES = {True: "net", False: "area-mmr"}
@@ -126,27 +129,36 @@ def _build(args: argparse.Namespace) -> int:
     folder = args.output or Path("build") / board.name
     progress("generating Verilog ...")
     files = project(board, device, args.clock)
-    write_files(folder, files, args.json)
-    if args.project_only:
-        return 0
-    return _vivado(folder, args.json) if board.flow is Flow.VIVADO else _trellis(args, board, folder, files)
+    if args.json:
+        for name, text in files.items():
+            write(folder / name, text)
+    else:
+        write_files(folder, files, False)
+    code, more = (0, {}) if args.project_only else (
+        _vivado(folder, args.json) if board.flow is Flow.VIVADO else _trellis(args, board, folder, files))
+    if args.json:
+        print_json({"ok": code == 0, "folder": str(folder), "files": list(files), **more})
+    return code
 
 
-def _vivado(folder: Path, as_json: bool) -> int:
+def _vivado(folder: Path, as_json: bool) -> Ended:
+    """Runs Vivado in the project, or says what to run; exit code, and what JSON says of it."""
     from virtio_mmr_sim import toolchain
 
     tool = toolchain.find("vivado")
     words = ("-mode", "batch", "-source", "build.tcl")
+    command = f"cd {folder} && vivado {' '.join(words)}"
     if not tool.found:
         if not as_json:
-            print(f"\nVivado is not on the search path. Where it is, run: cd {folder} && vivado {' '.join(words)}")
-        return 0
+            print(f"\nVivado is not on the search path. Where it is, run: {command}")
+        return 0, {"command": command, "ran": False}
     done = subprocess.run([*tool.command, *words], cwd=folder, stdin=subprocess.DEVNULL, check=False,
                           stdout=sys.stderr if as_json else None)
-    return 1 if done.returncode else 0
+    return 1 if done.returncode else 0, {"command": command, "ran": True}
 
 
-def _trellis(args: argparse.Namespace, board: Any, folder: Path, files: Mapping[str, str]) -> int:
+def _trellis(args: argparse.Namespace, board: Any, folder: Path, files: Mapping[str, str]) -> Ended:
+    """Makes the bitstream with the open tools; exit code, and what JSON says of it."""
     from virtio_mmr_boards.ecp5 import flow
 
     design = "".join(text for name, text in files.items() if name.endswith(".v"))
@@ -154,15 +166,15 @@ def _trellis(args: argparse.Namespace, board: Any, folder: Path, files: Mapping[
     routed = flow.route(board, design, files[board.constraints], args.clock, range(1, args.seeds + 1))
     bitstream = folder / f"{board.name}.bit"
     bitstream.write_bytes(flow.pack(routed))
+    used = {name: routed.used[name] for name in ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD")}
     if not args.json:
         print(f"\n{bitstream}: {routed.fmax:.1f} MHz of {routed.target:g} asked for, seed {routed.seed}; "
-              f"{routed.used['TRELLIS_COMB']} COMB, {routed.used['TRELLIS_FF']} FF, {routed.used['DP16KD']} DP16KD")
-    if routed.met:
-        return 0
-    if not args.json:
-        print(f"vmmr: {routed.target:g} MHz is not met; take a smaller device, more --seeds or a slower --clock",
-              file=sys.stderr)
-    return 1
+              + ", ".join(f"{count} {name.removeprefix('TRELLIS_')}" for name, count in used.items()))
+        if not routed.met:
+            print(f"vmmr: {routed.target:g} MHz is not met; take a smaller device, more --seeds or a slower --clock",
+                  file=sys.stderr)
+    return 0 if routed.met else 1, {"bitstream": str(bitstream), "mhz": routed.fmax, "target_mhz": routed.target,
+                                    "seed": routed.seed, "cells": used}
 
 
 def _check(args: argparse.Namespace) -> int:
