@@ -89,10 +89,10 @@ class Machine:
             function.on_fault = lambda *what: self.faults.append(what)
         self.ports = [Port(self, 0, dict(setup.bring_up(model, config)))]
         if config.vf is not None:
-            self._enable_virtual()
+            self._place_virtual()
         self.settle()
 
-    def _enable_virtual(self):
+    def _place_virtual(self):
         layout, virtual, base = place(self.config), self.config.vf.function, VIRTUAL_BASE
         windows = [{} for _ in range(self.config.vf.count)]
         for bar in virtual.bars:
@@ -105,13 +105,18 @@ class Machine:
                     found[region.space] = base + number * bar.decoded_size + region.offset
             base += 1 << 32
         self.model.config_write(layout["num_vfs"].offset, self.config.vf.count, 0b0011)
-        # VF Enable, VF MSE, ARI.
-        self.model.config_write(layout["sriov_control"].offset, 1 | 8 | 16, 0b0011)
+        self.sriov_control = layout["sriov_control"].offset
         for number, found in enumerate(windows, 1):
             self.ports.append(Port(self, number, found))
-            self.ports[number].command(setup.BUS_MASTER)
-            # Virtual functions are a hypervisor's, who opens the gate when there is a guest.
-            self.ports[number].gate(True)
+        self.enable_virtual()
+
+    def enable_virtual(self):
+        """Let virtual functions be, with a gate that is open: a hypervisor does that when there is a guest."""
+        # VF Enable, VF MSE, ARI.
+        self.model.config_write(self.sriov_control, 1 | 8 | 16, 0b0011)
+        for port in self.ports[1:]:
+            port.command(setup.BUS_MASTER)
+            port.gate(True)
 
     def _message(self, address, data, requester):
         offset = address - MESSAGES

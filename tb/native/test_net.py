@@ -310,3 +310,68 @@ def test_whatever_the_rings_say_the_link_stays_up(design, seed):
     card.lend(3)
     assert card.exchange(frame_of(80)) == [(turned(frame_of(80)), 1)]
     assert machine.model.violation_counts() == {}
+
+
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.full) for seed in range(4, 150))])
+def test_what_happens_to_one_function_leaves_the_others_alone(design, seed):
+    """Frames of the physical function and of virtual ones, while one after the other is reset, stopped, or taken away.
+
+    What was taken away moves nothing from the next answer on; what was left alone loses nothing.
+    """
+    rng = random.Random(seed)
+    machine, links = machine_of(design)
+    machine.model.randomize(seed, **{where: rng.choice([0, 0.3, 0.6]) for where in
+                                     ("rx_gap", "tx_stall", "be_stall", "be_gap")})
+    cards, expected = {}, {}
+
+    def start(number):
+        pages = [0x10 + 0x40 * number, 0x20 + 0x40 * number]
+        driver = machine.legacy_driver(rng.choice(["linux", "freebsd"]), function=number, pages=pages,
+                                       features=MERGEABLE | rng.choice([0, 3 << 28]))
+        cards[number], expected[number] = Card(driver, 12, base=0x2_0000 * number), []
+        cards[number].lend(40)
+
+    for number in (0, 1, 3, 5):
+        start(number)
+    for _ in range(5):
+        for number, card in cards.items():
+            for _ in range(rng.randrange(4)):
+                frame = frame_of(rng.randrange(60, 1500), rng.random())
+                card.send(frame)
+                expected[number].append(turned(frame))
+        for _ in range(rng.randrange(80)):
+            machine.turn()
+            machine.model.clock(rng.randrange(1, 8))
+        victim, what = rng.choice([1, 3, 5]), rng.choice(["status", "function level reset", "all virtual functions"])
+        gone = [1, 3, 5] if what == "all virtual functions" else [victim]
+        port = cards[victim].driver.port
+        if what == "status":
+            port.write(0x12, 1, 0)
+            assert port.read(0x12, 1) == 0
+        elif what == "function level reset":
+            offset = next(register.offset for register in port._layout.registers for part in register.fields
+                          if part.view_of == "control.initiate_reset")
+            port.config_write(offset & ~3, 1 << 15, 0b0011)
+        else:
+            machine.model.config_write(machine.sriov_control, 16, 0b0011)
+        machine.host.step()
+        areas = [(0x2_0000 * number + RECEIVE, 0x2_0000) for number in gone]
+        areas += [((0x10 + 0x40 * number) << 12, 0x2_0000) for number in gone]
+        before = [machine.memory.read(*area) for area in areas]
+        machine.settle()
+        assert [machine.memory.read(*area) for area in areas] == before
+        if what == "all virtual functions":
+            machine.enable_virtual()
+        elif what != "status":
+            port.command(4)
+            port.gate(True)
+        for number, card in cards.items():
+            if number not in gone:
+                assert [frame for frame, _ in card.received()] == expected[number]
+                card.driver.rings[1].collect()
+                expected[number].clear()
+                card.lend(40 - len(card.driver.rings[0].outstanding))
+        for number in gone:
+            start(number)
+    assert machine.faults == [] and machine.model.violation_counts() == {}
+    assert [links[number].frames for number in (2, 4)] == [0, 0]
