@@ -221,6 +221,23 @@ def test_an_event_index_names_the_request_that_interrupts(machine):
         assert machine.interrupts == wanted
 
 
+def test_an_emptied_ring_interrupts_though_the_driver_wants_none(machine):
+    """If NOTIFY_ON_EMPTY was negotiated, and only then."""
+    driver = machine.legacy_driver(vectors=2, features=1 << 24)
+    ring = driver.rings[0]
+    ring.no_interrupts()
+    Disk(driver).read(0, (DATA, 512))
+    machine.settle()
+    assert machine.interrupts == [(0, 1)]
+    driver.port.write(0x12, 1, 0)
+    driver = machine.legacy_driver(vectors=2, features=0)
+    driver.rings[0].no_interrupts()
+    machine.interrupts.clear()
+    Disk(driver).read(0, (DATA, 512))
+    machine.settle()
+    assert machine.interrupts == []
+
+
 # What gets in the way
 
 def flood(driver, count=16, length=8192):
