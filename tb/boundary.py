@@ -1,5 +1,6 @@
 """The back-end boundary without a core behind it: DMA goes to memory at once, and may be refused at any request."""
 
+import contextlib
 from types import SimpleNamespace
 
 from virtio_mmr_sim.native.host_memory import OutsideMemory, Ram
@@ -85,7 +86,8 @@ class Boundary:
             assert len(gathered) == fields["bytes"] and fields["report"]
             blocked = self._judge() == BLOCKED
             if not blocked:
-                self.memory.write(fields["address"], gathered)
+                with contextlib.suppress(OutsideMemory):
+                    self.memory.write(fields["address"], gathered)
             self.event("dma_write_done", context=fields["context"], status=int(blocked))
 
     # The driver's side

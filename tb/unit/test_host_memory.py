@@ -147,3 +147,22 @@ def test_nothing_else_is_expected_of_an_endpoint(packet):
     _, _, memory = host(packet)
     with pytest.raises(NativeError, match="only memory requests"):
         memory.step()
+
+
+def test_a_completion_returns_traffic_class_and_attributes():
+    header = 5 << 20 | 0b10 << 12
+    length, tag = 1, 5
+    refused = (header | length, REQUESTER << 16 | tag << 8 | 0xF, 0x9_0000)
+    wire, _, memory = host((header | length, REQUESTER << 16 | tag << 8 | 0xF, 0x1000), refused)
+    assert memory.step()
+    assert [packet[0] >> 20 & 7 for packet in wire.incoming] == [5, 5]
+    assert [packet[0] >> 12 & 3 for packet in wire.incoming] == [2, 2]
+
+
+@pytest.mark.parametrize("length, first, last", [(4, 0xF, 0xF), (1, 0x3, 0)])
+def test_what_is_no_whole_dword_is_no_interrupt(length, first, last):
+    heard = []
+    packet = (WRITE | length, REQUESTER << 16 | last << 4 | first, 0xFEE0_0000, *range(length))
+    _, _, memory = host(packet, interrupts=[range(0xFEE0_0000, 0xFEF0_0000)], message=lambda *what: heard.append(what))
+    assert memory.step()
+    assert (heard, memory.messages, memory.dropped) == ([], 0, 1)

@@ -6,12 +6,14 @@ from driver_ring import DriverRing, legacy_areas
 from frames import CLIENT, SERVER_IP
 from virtio_mmr_sim.device.attach import Device
 from virtio_mmr_sim.device.block import Block
+from virtio_mmr_sim.device.dma import Dma, DmaPort
 from virtio_mmr_sim.device.entropy import Entropy
 from virtio_mmr_sim.device.function import FunctionDevice
 from virtio_mmr_sim.device.net import Net
 from virtio_mmr_sim.device.network.mirror import Mirror, turned
 from virtio_mmr_sim.device.peer import HARDWARE, Peer
 from virtio_mmr_sim.native.dma import STATUSES
+from virtio_mmr_sim.native.model import Item
 
 INDIRECT, EVENT_INDEX, MERGEABLE = 1 << 28, 1 << 29, 1 << 15
 IN, OUT = 0x4_0000, 0x6_0000
@@ -336,3 +338,31 @@ def test_frames_wait_for_the_driver_and_are_dropped_without_one():
     bench.run()
     peer.receive(b"\xff" * 6 + CLIENT + b"\x08\x06" + request)
     assert net.lost == 1
+
+
+class Slow:
+    """A requester port that answers nothing by itself."""
+
+    def __init__(self):
+        self.reads = []
+
+    def fields(self, name):
+        return {"data": 128}
+
+    def put(self, name, **fields):
+        self.reads.append((fields["address"], fields["context"]))
+
+
+def test_more_reads_than_a_context_can_name_wait_in_order():
+    wire = Slow()
+    port = DmaPort(wire)
+    user = Dma(port, 0, 0)
+    pending = [part for address in range(65536 + 3) for part in user.begin_read(address, 1)]
+    assert [address for address, _ in wire.reads] == list(range(65536))
+    assert len({context for _, context in wire.reads}) == 65536
+    free = wire.reads[7][1], wire.reads[5][1]
+    for context in free:
+        beat = {"owner": 1, "context": context, "data": 0x42, "bytes": 1, "last": 1, "status": 0}
+        port.take_read_data([Item(0, beat)])
+    assert wire.reads[65536:] == [(65536, free[0]), (65537, free[1])]
+    assert [number for number, part in enumerate(pending) if part.done] == [5, 7]

@@ -47,7 +47,8 @@ class Block(FunctionDevice):
     """Serves the whole sectors of the file at *path*.
 
     A request may be cut into buffers in any way, as ANY_LAYOUT and modern drivers do; the fixed layout of other legacy
-    drivers is one of them. What ends with an error has written nothing but the status.
+    drivers is one of them. What the driver asks wrongly ends with an
+    error and has written nothing but the status; where the file fails, some of it may have been moved.
 
     Parameters
     ----------
@@ -122,6 +123,8 @@ class Block(FunctionDevice):
         self._check(sector, length)
         for at in range(0, length, PIECE):
             data = os.pread(self._file, min(PIECE, length - at), SECTOR * sector + at)
+            if len(data) < min(PIECE, length - at):
+                raise _Refused
             await queue.write(chain, at, data)
         return length
 
@@ -131,4 +134,5 @@ class Block(FunctionDevice):
             raise _Refused
         for at in range(0, length, PIECE):
             data = await queue.read(chain, HEADER + at, min(PIECE, length - at))
-            os.pwrite(self._file, data, SECTOR * sector + at)
+            if os.pwrite(self._file, data, SECTOR * sector + at) < len(data):
+                raise _Refused

@@ -1,6 +1,7 @@
 """The requester port as coroutines: reads and writes of host memory by one function in one epoch."""
 
-from collections.abc import Container, Sequence
+from collections import deque
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -46,7 +47,8 @@ class _Request(Generic[T]):
 class DmaPort:
     """The five streams of the requester port, shared by all functions.
 
-    A request of more than `LARGEST` bytes is cut. Writes are always reported: what is handed in behind an awaited
+    Beyond 65,536 reads or writes, which is as many as a context can tell apart, further ones wait until some have
+    ended. Writes are always reported: what is handed in behind an awaited
     write, on any stream, is behind it for the host as well.
     """
 
@@ -56,15 +58,27 @@ class DmaPort:
         self._reads: dict[int, _Request[bytes]] = {}
         self._writes: dict[int, _Request[None]] = {}
         self._next = 0
+        self._waiting: deque[Callable[[], None]] = deque()
 
     @property
     def busy(self) -> bool:
         """Whether any request has not ended."""
         return bool(self._reads or self._writes)
 
+    def _hand_in(self, begin: Callable[[], None]) -> None:
+        """*begin* a request, now or when there is a context for it; in the order of the calls."""
+        self._waiting.append(begin)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and max(len(self._reads), len(self._writes)) < _CONTEXTS:
+            self._waiting.popleft()()
+
+    def _ended(self, user: "Dma") -> None:
+        user.ended()
+        self._go_on()
+
     def _context(self, taken: Container[int]) -> int:
-        if len(self._reads) + len(self._writes) >= _CONTEXTS:
-            raise RuntimeError(f"{_CONTEXTS} requests are open: the context has 16 bits, so wait for some")
         while self._next in taken:
             self._next = (self._next + 1) % _CONTEXTS
         context, self._next = self._next, (self._next + 1) % _CONTEXTS
@@ -73,23 +87,31 @@ class DmaPort:
     def read(self, user: "Dma", address: int, length: int, owner: int) -> Pending[bytes]:
         """Hand in a read of 1 to `LARGEST` bytes."""
         pending: Pending[bytes] = Pending()
-        context = self._context(self._reads)
-        self._reads[context] = _Request(user, address, length, pending)
-        self._backend.put("dma_read", function=user.function, epoch=user.epoch, address=address, bytes=length,
-                          owner=owner, context=context)
+
+        def begin() -> None:
+            context = self._context(self._reads)
+            self._reads[context] = _Request(user, address, length, pending)
+            self._backend.put("dma_read", function=user.function, epoch=user.epoch, address=address, bytes=length,
+                              owner=owner, context=context)
+
+        self._hand_in(begin)
         return pending
 
     def write(self, user: "Dma", address: int, data: bytes) -> Pending[None]:
         """Hand in a write of 1 to `LARGEST` bytes."""
         pending: Pending[None] = Pending()
-        context = self._context(self._writes)
-        self._writes[context] = _Request(user, address, len(data), pending)
-        put, beat = self._backend.put, self._beat
-        put("dma_write", function=user.function, epoch=user.epoch, address=address, bytes=len(data), context=context,
-            report=1)
-        for at in range(0, len(data), beat):
-            part = data[at:at + beat]
-            put("dma_write_data", data=int.from_bytes(part, "little"), bytes=len(part), last=at + beat >= len(data))
+
+        def begin() -> None:
+            context = self._context(self._writes)
+            self._writes[context] = _Request(user, address, len(data), pending)
+            put, beat = self._backend.put, self._beat
+            put("dma_write", function=user.function, epoch=user.epoch, address=address, bytes=len(data),
+                context=context, report=1)
+            for at in range(0, len(data), beat):
+                part = data[at:at + beat]
+                put("dma_write_data", data=int.from_bytes(part, "little"), bytes=len(part), last=at + beat >= len(data))
+
+        self._hand_in(begin)
         return pending
 
     def take_read_data(self, items: Sequence[Item]) -> None:
@@ -101,7 +123,7 @@ class DmaPort:
                 read.data += fields["data"].to_bytes(self._beat, "little")[:fields["bytes"]]
             if fields["last"]:
                 del self._reads[fields["context"]]
-                read.user.ended()
+                self._ended(read.user)
                 if status == "ok":
                     read.pending.set(bytes(read.data))
                 else:
@@ -111,7 +133,7 @@ class DmaPort:
         """Reports of ``dma_write_done``."""
         for _, fields in items:
             write = self._writes.pop(fields["context"])
-            write.user.ended()
+            self._ended(write.user)
             if fields["status"]:
                 write.pending.fail(dma_error("blocked", write.address, write.length))
             else:

@@ -20,7 +20,10 @@ class OutsideMemory(Exception):
 
 
 class Memory(Protocol):
-    """What a host's memory can do. A request that is not wholly inside changes nothing."""
+    """What a host's memory can do. A request that is not wholly inside changes nothing.
+
+    A write TLP with gaps in its byte enables is a request for each run of bytes.
+    """
 
     def read(self, address: int, length: int) -> bytes:
         """*length* bytes; raises `OutsideMemory`."""
@@ -65,7 +68,7 @@ class HostMemory:
     spaces
         Other memory for single requesters, by requester id, as an IOMMU would have it.
     interrupts
-        Addresses that are no memory: writes of one dword into them go to *message*.
+        Addresses that are no memory: writes of one whole dword into them go to *message*.
     message
         Called with address, data and requester id.
     other
@@ -136,17 +139,20 @@ class HostMemory:
         except OutsideMemory:
             self.refused += 1
             self._model.send(tlp.build(Completion(
-                requester=request.requester, tag=request.tag, status=CompletionStatus.UNSUPPORTED)))
+                requester=request.requester, tag=request.tag, traffic_class=request.traffic_class,
+                attributes=request.attributes, status=CompletionStatus.UNSUPPORTED)))
             return
         first, last = tlp.enables(request)
         self._model.send(*(
             tlp.build(Completion(
-                requester=request.requester, tag=request.tag, byte_count=piece.byte_count,
-                lower_address=piece.lower_address, payload=payload[piece.start:piece.start + piece.length]))
+                requester=request.requester, tag=request.tag, traffic_class=request.traffic_class,
+                attributes=request.attributes, byte_count=piece.byte_count, lower_address=piece.lower_address,
+                payload=payload[piece.start:piece.start + piece.length]))
             for piece in tlp.pieces(request.address, request.length, first, last, self.cut)))
 
     def _write(self, request: MemoryRequest) -> None:
-        if self._message is not None and any(request.address in part for part in self.interrupts):
+        whole_dword = request.length == 1 and request.first_be == 0xF
+        if self._message is not None and whole_dword and any(request.address in part for part in self.interrupts):
             self.messages += 1
             self._message(request.address, request.payload[0], request.requester)
             return
