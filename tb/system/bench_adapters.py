@@ -10,6 +10,10 @@ from virtio_mmr_sim.testbench import case
 #: Clocks for a read and for a write of one dword, by width: as long as their descriptors and data take.
 RATES = {64: (2, 3), 128: (1, 2), 256: (1, 1)}
 
+#: Clocks from the first beat of a read on offer to the first beat of its completion on offer. At 64 bits the descriptor
+#: takes two beats, and its answer's first word needs what comes with the second.
+LATENCY = {64: 6, 128: 4, 256: 4}
+
 #: Requests that are sent at once, and clocks that the first and last of them may take on top.
 COUNT, SLACK = 150, 4
 
@@ -51,6 +55,23 @@ async def registers_are_read_and_written_at_the_rate_of_the_descriptors(tb):
         assert await watch <= read * COUNT + SLACK
     for one in reads:
         assert (await one).data == tb.config.legacy_features
+
+
+@case
+async def an_idle_core_answers_a_read_in_four_clocks_and_in_six_at_64_bits(tb):
+    needs_descriptors(tb)
+    needs_memory(tb)
+    tb.source.idle = tb.sink.stall = 0
+    await tb.host.settle()
+    reading = cocotb.start_soon(tb.host.request(MemoryRequest(address=tb.legacy.address)))
+    await RisingEdge(tb.dut.m_axis_cq_tvalid)
+    clocks = 0
+    while not int(tb.dut.s_axis_cc_tvalid.value):
+        await RisingEdge(tb.dut.clk)
+        clocks += 1
+    # Sampled before registers change: the clock in which the answer is first on offer is one less.
+    assert clocks - 1 <= LATENCY[tb.config.datapath.width], clocks - 1
+    await reading
 
 
 @case
