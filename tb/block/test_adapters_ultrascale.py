@@ -524,12 +524,12 @@ def test_resets_of_functions_are_told_and_their_end_is_told_to_the_ip():
         ctx.set(dut.cfg_vf_flr_in_process, 0b010)
         ctx.set(dut.cfg_flr_in_process, 1)
         await ctx.tick().repeat(30)
-        assert ends == [5] and ctx.get(dut.cfg_flr_done) == 1
+        assert ends == [1] and ctx.get(dut.cfg_flr_done) == 1
         ctx.set(dut.cfg_vf_status, 0b01_01_01)
         ctx.set(dut.cfg_vf_flr_in_process, 0)
         ctx.set(dut.cfg_flr_in_process, 0)
         await ctx.tick().repeat(30)
-        assert ends == [5] and ctx.get(dut.cfg_flr_done) == 0
+        assert ends == [1] and ctx.get(dut.cfg_flr_done) == 0
         ctx.set(dut.cfg_vf_status, 0)
         await ctx.tick()
         assert (ctx.get(dut.link.control.vf_enable), ctx.get(dut.link.control.num_vfs)) == (0, 0)

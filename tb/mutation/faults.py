@@ -596,6 +596,11 @@ FAULTS = (
         "INTA changes before its last change was told",
         (block("adapters_ultrascale", "the_pin_changes_only_when_the_last_change_has_been_sent"),)),
     Fault(
+        "adapters/ultrascale_plus.py", "self.cfg_vf_flr_func_num.eq(watcher.reset_function - 1)",
+        "self.cfg_vf_flr_func_num.eq(watcher.reset_function + 3)",
+        "the block hears that another virtual function's reset is done",
+        (block("adapters_ultrascale", "resets_of_functions_are_told_and_their_end_is_told_to_the_ip"),)),
+    Fault(
         "adapters/watch.py", "now.reset.eq(level(self.resetting))", "now.reset.eq(0)",
         "no function hears of its reset",
         (block("adapters_watch", "every_function_hears_of_its_last_state_and_of_each_reset_once"),)),

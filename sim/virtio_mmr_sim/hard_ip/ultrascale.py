@@ -3,7 +3,7 @@
 Specification: AMD PG213. Toward the host it takes and gives TLPs as lists of dwords, as the raw ports do, so that one
 host serves both. What the block answers by itself never reaches the core: configuration space outside the core's
 windows, requests that no BAR claims, malformed packets, messages. The host finds virtual function n at routing id n;
-the block's number for it is n + 3.
+the block's number for it is n + 3, and its bit in vectors, which `cfg_vf_flr_func_num` names, n - 1.
 """
 
 import functools
@@ -426,7 +426,7 @@ class UltraScaleIp:
             if int(self._dut.cfg_flr_done.value) & 1 and 0 in self._resets:
                 self._resets.pop(0).set()
             if self._config.vf is not None and int(self._dut.cfg_vf_flr_done.value):
-                self._resets.pop(self._function(int(self._dut.cfg_vf_flr_func_num.value))).set()
+                self._resets.pop(int(self._dut.cfg_vf_flr_func_num.value) + 1).set()
 
     # Configuration space.
 

@@ -16,7 +16,7 @@ from virtio_mmr.config import DeviceConfig
 
 from .link import Link
 from .ultrascale_rx import CQ_USER, RC_USER, CompleterRequests, RequesterCompletions, own_number
-from .ultrascale_tx import CC_USER, RQ_USER, DescriptorTransmitter, ip_number
+from .ultrascale_tx import CC_USER, RQ_USER, DescriptorTransmitter
 from .watch import FunctionWatcher
 
 #: Virtual functions that the IP's vectors have room for, and functions of other kinds.
@@ -125,7 +125,7 @@ class UltraScalePlus(wiring.Component):
         "cfg_flr_in_process": "Function level reset, by physical function.",
         "cfg_flr_done": "It is done.",
         "cfg_vf_flr_in_process": "Function level reset, by virtual function.",
-        "cfg_vf_flr_func_num": "Function whose reset is done.",
+        "cfg_vf_flr_func_num": "Virtual function, from 0 on, whose reset is done.",
         "cfg_vf_flr_done": "It is, one clock.",
         "cfg_interrupt_int": "INTA of function 0 as a level.",
         "cfg_interrupt_pending": "An interrupt of function 0 is pending.",
@@ -270,7 +270,7 @@ class UltraScalePlus(wiring.Component):
             watcher.msix_enable[0].eq(self.cfg_interrupt_msix_enable[0]),
         ]
         if config.vf is not None:
-            self._virtual(m, watcher, first)
+            self._virtual(m, watcher)
 
         # --- The door of configuration accesses ---------------------------------------------------------
         door = link.door
@@ -286,7 +286,7 @@ class UltraScalePlus(wiring.Component):
         ]
         return m
 
-    def _virtual(self, m: Module, watcher: FunctionWatcher, first: int) -> None:
+    def _virtual(self, m: Module, watcher: FunctionWatcher) -> None:
         """What the virtual functions are told, and how many there are."""
         count = self._config.vf.count
         awake = [(self.cfg_vf_power_state[3 * i:3 * i + 3] & _NOT_D0) == 0 for i in range(count)]
@@ -297,7 +297,8 @@ class UltraScalePlus(wiring.Component):
             watcher.msix_mask[1:].eq(self.cfg_interrupt_msix_vf_mask),
             watcher.resetting[1:].eq(self.cfg_vf_flr_in_process),
             self.cfg_vf_flr_done.eq(watcher.reset_done & (watcher.reset_function != 0)),
-            self.cfg_vf_flr_func_num.eq(ip_number(watcher.reset_function, first)),
+            # The bit of `cfg_vf_flr_in_process`, not the IP's number of the function.
+            self.cfg_vf_flr_func_num.eq(watcher.reset_function - 1),
         ]
         # They are counted in the course of a round, and none counts while the first one is off.
         control = self.link.control
