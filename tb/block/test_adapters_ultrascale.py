@@ -20,7 +20,7 @@ from block.simulation import (
 from virtio_mmr.config import loads
 from virtio_mmr.gateware.adapters.ultrascale_plus import InterruptPin, NonPostedCredit, UltraScalePlus
 from virtio_mmr.gateware.adapters.ultrascale_rx import CompleterRequests, RequesterCompletions
-from virtio_mmr.gateware.adapters.ultrascale_tx import PATIENCE, DescriptorTransmitter
+from virtio_mmr.gateware.adapters.ultrascale_tx import DescriptorTransmitter
 from virtio_mmr_sim.model.tlp import (
     AtomicRequest,
     Completion,
@@ -66,6 +66,10 @@ async def send(ctx: Any, port: Any, beats: Sequence[dict[str, int]], rng: random
         while not (await ctx.tick().sample(port.tready))[2]:
             pass
     ctx.set(port.tvalid, 0)
+
+
+#: Clocks of patience in tests, instead of four milliseconds.
+PATIENCE = 500
 
 
 def ip_function(number: int) -> int:
@@ -284,7 +288,7 @@ class Streams:
 def transmitted(width: int, packets: Sequence[Any], *, seed: int, idle: float = 0.2, stall: float = 0.3,
                 tells: bool = True, clocks: int = 200) -> Streams:
     rng = random.Random(seed)
-    dut = DescriptorTransmitter(width, FIRST)
+    dut = DescriptorTransmitter(width, FIRST, PATIENCE)
     streams = Streams(dut, rng, stall=stall, tells=tells)
 
     async def feed(ctx):
@@ -364,6 +368,64 @@ def test_completions_go_on_if_the_ip_never_speaks_of_a_write():
     streams = transmitted(128, [write, answer], seed=0, tells=False)
     assert [name for name, _, _ in streams.packets] == ["rq", "cc"]
     assert PATIENCE <= streams.clocks[1] - streams.clocks[0] < PATIENCE + 20
+
+
+def test_a_number_that_comes_late_speaks_of_no_newer_write():
+    """A write is given up, newer ones go, and only then its number comes: no completion may pass the newer ones."""
+    dut = DescriptorTransmitter(128, FIRST, PATIENCE)
+    write = MemoryRequest(write=True, address=0x1000, wide=True, length=1, first_be=15, payload=(1,))
+    answer = Completion(payload=(2,))
+    numbers: list[int] = []
+    left: list[int] = []
+
+    async def watch(ctx):
+        ctx.set(dut.cc_tready, 1)
+        ctx.set(dut.rq_tready, 1)
+        first = True
+        while True:
+            signals = (dut.rq_tvalid, dut.rq_tlast, dut.rq_tuser, dut.cc_tvalid)
+            _, _, request, last, user, completion = await ctx.tick().sample(*signals)
+            if request and first:
+                numbers.append(user >> 24 & 15 | user >> 60 << 4)
+            if request:
+                first = last
+            left.extend([len(numbers)] if completion else [])
+
+    async def tell(ctx, *told):
+        for index, number in enumerate(told):
+            ctx.set(dut.sent[index], 1)
+            ctx.set(dut.sent_number[index], number)
+        await ctx.tick()
+        ctx.set(dut.sent, 0)
+        await ctx.tick().repeat(4)
+
+    async def feed(ctx):
+        for rounds in range(20):
+            given_up = 1 + rounds % 16
+            begun = len(numbers)
+            for _ in range(given_up):
+                await offer(ctx, dut.raw, raw_beats(build(write), 4))
+            await ctx.tick().repeat(PATIENCE + 10)
+            newer = 1 + rounds * 7 % 16
+            for _ in range(newer):
+                await offer(ctx, dut.raw, raw_beats(build(write), 4))
+            ctx.set(dut.raw.p, raw_beats(build(answer), 4)[0])
+            ctx.set(dut.raw.valid, 1)
+            await ctx.tick().repeat(3)
+            late, live = numbers[begun:begun + given_up], numbers[begun + given_up:]
+            assert len(live) == newer
+            before = len(left)
+            for number in late:
+                await tell(ctx, number)
+            # All but the last, and numbers of reads, which are of no meaning.
+            for number in live[:-1]:
+                await tell(ctx, number, numbers[-1] & 31)
+            assert len(left) == before, "a completion passed a write that the IP has not spoken of"
+            await tell(ctx, numbers[-1] & 31, live[-1])
+            ctx.set(dut.raw.valid, 0)
+            assert len(left) > before
+
+    simulate(dut, feed, background=[watch])
 
 
 # --- Requester completions -----------------------------------------------------------------------------------

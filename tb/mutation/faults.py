@@ -584,9 +584,13 @@ FAULTS = (
         "a completion overtakes a write that was handed in before it",
         (block("adapters_ultrascale", "each_packet_leaves_on_its_stream_as_the_library_reads_it"),)),
     Fault(
-        "adapters/ultrascale_tx.py", "with m.Elif(waiting == PATIENCE - 1):", "with m.Elif(C(0)):",
+        "adapters/ultrascale_tx.py", "with m.Elif(waiting == self._patience - 1):", "with m.Elif(C(0)):",
         "completions stop for ever if the block drops a write",
         (block("adapters_ultrascale", "completions_go_on_if_the_ip_never_speaks_of_a_write"),)),
+    Fault(
+        "adapters/ultrascale_tx.py", "sent & sent_number[5] & (count <= unsent)", "sent & sent_number[5]",
+        "a number that comes late lets a completion overtake a newer write",
+        (block("adapters_ultrascale", "a_number_that_comes_late_speaks_of_no_newer_write"),)),
     Fault(
         "adapters/ultrascale_plus.py", "lend.eq(self.np_ok & (lent < 15))", "lend.eq(self.np_ok)",
         "the block gets credit for more requests than there are places",

@@ -396,7 +396,9 @@ class UltraScaleIp:
         while True:
             await RisingEdge(self._dut.clk)
             for index in range(2):
-                due = next((wait for wait in self._waits if wait[0] <= 0), None)
+                # Those of one kind stay in order.
+                first = [next((wait for wait in self._waits if wait[1] >> 5 == kind), None) for kind in (0, 1)]
+                due = next((wait for wait in first if wait and wait[0] <= 0), None)
                 getattr(self._dut, f"pcie_rq_seq_num_vld{index}").value = due is not None
                 if due is not None:
                     self._waits.remove(due)

@@ -15,11 +15,13 @@ from .descriptors import CompleterCompletion, RequesterRequest, RequestType
 #: Bits of ``tuser`` on streams of up to 256 bits.
 CC_USER, RQ_USER = 33, 62
 
-#: Posted requests that may be on their way through the IP: five bits of a sequence number.
-_MOST_UNSENT = 31
+#: Posted requests that may be on their way through the IP: half of what five bits of a sequence number can tell apart,
+#: so that no number of one that has been given up is taken for that of a newer one.
+_MOST_UNSENT = 16
 
-#: Clocks after which a posted request that the IP has not spoken of again is taken for sent or dropped.
-PATIENCE = 1 << 12
+#: Clocks after which a posted request that the IP has not spoken of again is taken for sent or dropped: 4 ms at 250
+#: MHz, less than the 10 ms that a host should at least wait for a completion.
+PATIENCE = 1 << 20
 
 
 def ip_number(number, first: int):
@@ -66,13 +68,16 @@ class DescriptorTransmitter(wiring.Component):
     """Gives completions to one stream and requests to the other, each with a descriptor instead of its header.
 
     Latency: none from 128 bits on, a clock at 64. A completion waits until the IP has sent every write and message that
-    was handed in before it, which its sequence number tells; no order of the two streams does.
+    was handed in before it, which its sequence number tells; no order of the two streams does. Posted requests stay in
+    order, so a number speaks of those before it, too. One that is not on its way is ignored.
 
     Parameters
     ----------
     width
     first_virtual
         The IP's number of the first virtual function.
+    patience
+        See `PATIENCE`.
 
     Members
     -------
@@ -86,8 +91,8 @@ class DescriptorTransmitter(wiring.Component):
         The request with this sequence number has its place in front of all completions to come.
     """
 
-    def __init__(self, width: int, first_virtual: int):
-        self._width, self._first_virtual = width, first_virtual
+    def __init__(self, width: int, first_virtual: int, patience: int = PATIENCE):
+        self._width, self._first_virtual, self._patience = width, first_virtual, patience
         super().__init__({
             "raw": In(stream.Signature(raw_beat(width))),
             **{f"{prefix}_{name}": member for prefix, user in (("cc", CC_USER), ("rq", RQ_USER)) for name, member in (
@@ -156,18 +161,23 @@ class DescriptorTransmitter(wiring.Component):
 
         # --- Order --------------------------------------------------------------------------------------
         posted = h.fmt[1]
-        unsent, returned = Signal(range(_MOST_UNSENT + 1)), Signal(2)
-        number, waiting = Signal(5), Signal(range(PATIENCE))
+        # Of the next one, and of the oldest one that is on its way.
+        number, oldest = Signal(5), Signal(5)
+        unsent, returned = Signal(range(_MOST_UNSENT + 1)), Signal(range(_MOST_UNSENT + 1))
+        waiting = Signal(range(self._patience))
         begins = taken & (beat == 0) & ~is_completion & posted
-        m.d.comb += returned.eq(sum(sent & number[5] for sent, number in zip(self.sent, self.sent_number, strict=True)))
-        m.d.sync += [unsent.eq(unsent + begins - returned), number.eq(number + begins), waiting.eq(waiting + 1)]
+        m.d.comb += unsent.eq((number - oldest)[:5])
+        counts = []
+        for sent, sent_number in zip(self.sent, self.sent_number, strict=True):
+            count = Signal(5)
+            m.d.comb += count.eq(sent_number[:5] - oldest + 1)
+            counts.append(Mux(sent & sent_number[5] & (count <= unsent), count, 0))
+        m.d.comb += returned.eq(Mux(counts[0] > counts[1], counts[0], counts[1]))
+        m.d.sync += [number.eq(number + begins), oldest.eq(oldest + returned), waiting.eq(waiting + 1)]
         with m.If(returned.any() | begins | (unsent == 0)):
             m.d.sync += waiting.eq(0)
-        with m.Elif(waiting == PATIENCE - 1):
-            m.d.sync += unsent.eq(0)
-        with m.If(unsent + begins < returned):
-            # It came late, for one that has been given up.
-            m.d.sync += unsent.eq(0)
+        with m.Elif(waiting == self._patience - 1):
+            m.d.sync += oldest.eq(number)
         may_complete = (beat != 0) | (unsent == 0)
         may_request = (beat != 0) | ~posted | (unsent != _MOST_UNSENT)
 
