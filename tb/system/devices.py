@@ -187,7 +187,7 @@ def series7(device: Device) -> Device:
 
 #: Virtual functions behind an UltraScale+ block.
 ULTRASCALE_VIRTUAL = Device(
-    "pcie4-virtual", VIRTUAL.text + '[datapath]\nadapter = "pcie4_uscale_plus"\n[requester]\nreads = 32\n')
+    "pcie4-virtual", VIRTUAL.text + 'reads = 32\n[datapath]\nadapter = "pcie4_uscale_plus"\n')
 
 DEVICES = {
     device.name: device
