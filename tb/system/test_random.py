@@ -1,8 +1,9 @@
 """Random packets against the golden model, at every width."""
 
-from system.devices import EVERY
+from system.devices import EVERY, SERIES7
 
-DEVICES = (*EVERY, "transitional")
+DEVICES = (*EVERY, "transitional", "series7-transitional")
+FULL = SERIES7
 
 BENCH = "bench_random"
 

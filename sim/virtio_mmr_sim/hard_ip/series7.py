@@ -45,7 +45,8 @@ class Series7Ip:
     def __init__(self, dut: Any, config: DeviceConfig, *, rng: random.Random, idle: float = 0.2, stall: float = 0.3,
                  straddle: float = 0.6):
         self._dut, self._config, self._rng = dut, config, rng
-        self._space = ConfigurationSpaceModel(config, space_behind(config))
+        #: Header, the block's capabilities, and what software has written there.
+        self.space = ConfigurationSpaceModel(config, space_behind(config))
         #: The last classic structure of the block points at the core's. In a block as it is generated it does not.
         self.chained = True
         #: Bus and device number, as the last configuration write said.
@@ -114,7 +115,7 @@ class Series7Ip:
         self._arrived.clear()
         self._ready.clear()
         self._empty.set()
-        self._space.reset()
+        self.space.reset()
         self.captured = 0
         self._tell()
         self._task = cocotb.start_soon(self._send())
@@ -154,7 +155,7 @@ class Series7Ip:
         dut = self._dut
 
         def bits(**places: int) -> int:
-            return sum(self._space.get(f"control.{name}") << place for name, place in places.items())
+            return sum(self.space.get(f"control.{name}") << place for name, place in places.items())
 
         dut.cfg_command.value = bits(io_enable=0, memory_enable=1, bus_master=2, interrupt_disable=10)
         dut.cfg_dcommand.value = bits(max_payload_size=5, extended_tag=8, max_read_request_size=12)
@@ -162,7 +163,11 @@ class Series7Ip:
         dut.cfg_pmcsr_powerstate.value = bits(power_state=0)
         dut.cfg_interrupt_msixenable.value = bits(msix_enable=0)
         dut.cfg_interrupt_msixfm.value = bits(msix_mask=0)
-        dut.cfg_bus_number.value, dut.cfg_device_number.value = self.captured >> 8, self.captured >> 3 & 0x1F
+        self._capture(self.captured)
+
+    def _capture(self, identity: int) -> None:
+        self.captured = identity
+        self._dut.cfg_bus_number.value, self._dut.cfg_device_number.value = identity >> 8, identity >> 3 & 0x1F
 
     def _drive(self, beat: RxBeat) -> None:
         dut = self._dut
@@ -254,7 +259,7 @@ class Series7Ip:
 
     async def _handle(self, dwords: tuple[int, ...]) -> RxPacket | None:
         """Answer a TLP, or give it back as a packet for the user."""
-        largest = min(128 << self._space.get("control.max_payload_size"), self._config.datapath.max_payload)
+        largest = min(128 << self.space.get("control.max_payload_size"), self._config.datapath.max_payload)
         if why_malformed(dwords, largest, self._config.datapath.check_byte_enables):
             return None
         found = codec.parse(dwords)
@@ -271,12 +276,11 @@ class Series7Ip:
         return None
 
     async def _configure(self, request: ConfigRequest, dwords: tuple[int, ...]) -> RxPacket | None:
-        if request.type1 or request.function or request.poisoned:
+        if request.type1 or request.function or (request.poisoned and request.write):
             self._refuse(request)
             return None
         if request.write:
-            self.captured = request.bus << 8 | request.device << 3
-            self._tell()
+            self._capture(request.bus << 8 | request.device << 3)
         windows = self._config.datapath.hard_ip.classic, self._config.datapath.hard_ip.extended
         if any(start <= request.offset < end for start, end in windows):
             return RxPacket(dwords)
@@ -285,8 +289,8 @@ class Series7Ip:
         await ClockCycles(self._dut.clk, LATENCY)
         if not request.write:
             payload = (self._read(request.offset, request.first_be),)
-        elif self._space.write(request.offset, request.data, request.first_be):
-            self._space.reset()
+        elif self.space.write(request.offset, request.data, request.first_be):
+            self.space.reset()
             cocotb.start_soon(self._reset_function())
         self._tell()
         self._answer(codec.build(Completion(
@@ -295,18 +299,18 @@ class Series7Ip:
 
     def _read(self, offset: int, enables: int) -> int:
         live = {"live.interrupt_status": bool(int(self._dut.cfg_interrupt_stat.value))}
-        found = self._space.read(offset, enables, live)
-        own = [placed.offset for placed in self._space.layout.capabilities if placed.kind == "classic"
+        found = self.space.read(offset, enables, live)
+        own = [placed.offset for placed in self.space.layout.capabilities if placed.kind == "classic"
                and placed.offset < self._config.datapath.hard_ip.classic[0]]
         return found if self.chained or offset != max(own) else found & ~0xFF00
 
     def _hit(self, address: int, *, io: bool) -> int:
         """``bar_hit``: both bits of a BAR of 64 bits."""
-        get = self._space.get
+        get = self.space.get
         if get("control.power_state") != D0 or not get("control.io_enable" if io else "control.memory_enable"):
             return 0
         for bar in sorted(self._config.bars, key=lambda bar: bar.index):
-            base = self._space.base_address(bar.index, bar.kind is BarKind.MEMORY64)
+            base = self.space.base_address(bar.index, bar.kind is BarKind.MEMORY64)
             if (bar.kind is BarKind.IO) == io and base <= address < base + bar.decoded_size:
                 return (0b11 if bar.kind is BarKind.MEMORY64 else 0b1) << bar.index
         return 0

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from virtio_mmr.config.device import BarKind, DeviceConfig
-from virtio_mmr.layout import place
 from virtio_mmr.spec.sriov import MOST_WITHOUT_ARI, page_bytes
 from virtio_mmr.spec.tlp import (
     ASSERT_INTA,
@@ -24,6 +23,8 @@ from virtio_mmr.spec.tlp import (
     MESSAGES_ACCEPTED,
     CompletionStatus,
 )
+
+from virtio_mmr_sim.hard_ip.configuration import space_behind
 
 from . import dma
 from .configuration import D0, LANES, ConfigurationSpaceModel
@@ -134,7 +135,7 @@ class EndpointModel:
 
     def __init__(self, config: DeviceConfig):
         self.config = config
-        spaces = [ConfigurationSpaceModel(kind, place(kind)) for kind in (
+        spaces = [ConfigurationSpaceModel(kind, space_behind(kind)) for kind in (
             config, *([] if config.vf is None else [config.vf.function]))]
         self.units = tuple(
             Unit(config, number, spaces[min(number, 1)].another()) for number in range(config.functions))

@@ -115,7 +115,7 @@ class Stimulus:
             (8, "config read", self.config_read),
             (5, "config write", self.config_write),
             (1.5, "msix enable", self.msix_enable),
-            (6 if model.config.modern else 0, "window", self.window),
+            (6 if model.space.window_data is not None else 0, "window", self.window),
             (0.7, "bar move", self.bar_move),
             (0.7 if several else 0, "virtual bar move", self.virtual_bar_move),
             (1.2 if several else 0, "virtual functions", self.virtual_functions),

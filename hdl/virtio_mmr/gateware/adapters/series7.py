@@ -394,8 +394,9 @@ class Series7(wiring.Component):
         m.submodules.watcher = watcher = FunctionWatcher(1)
         m.submodules.interrupt = interrupt = Series7Interrupt()
         # A reset that is over before it was told is told all the same.
-        resetting = Signal()
-        with m.If(self.cfg_received_func_lvl_rst):
+        resetting, before = Signal(), Signal()
+        m.d.sync += before.eq(self.cfg_received_func_lvl_rst)
+        with m.If(self.cfg_received_func_lvl_rst & ~before):
             m.d.sync += resetting.eq(1)
         with m.Elif(watcher.reset_done):
             m.d.sync += resetting.eq(0)
@@ -411,7 +412,8 @@ class Series7(wiring.Component):
             watcher.msix_enable.eq(link.control.msix_enable),
             watcher.msix_mask.eq(link.control.msix_mask),
             watcher.resetting.eq(self.cfg_received_func_lvl_rst | resetting),
-            interrupt.level.eq(link.intx),
+            # MSI-X is off at once, and the reset of what is pending comes some clocks later.
+            interrupt.level.eq(link.intx & ~watcher.resetting),
             self.cfg_interrupt_stat.eq(link.interrupt_status),
         ]
         return m
