@@ -11,6 +11,8 @@ from virtio_mmr_boards.catalogue import BOARDS, board
 from virtio_mmr_boards.checks import pins
 from virtio_mmr_boards.fit import fitted
 from virtio_mmr_boards.ip.choose import ip_of
+from virtio_mmr_boards.ip.pcie_7x import pcie_7x
+from virtio_mmr_boards.ip.uscale_plus import uscale_plus
 from virtio_mmr_boards.packages import PACKAGES
 
 EACH = pytest.mark.parametrize("name", BOARDS)
@@ -155,3 +157,24 @@ def test_what_has_no_room_is_said():
     assert said[0] == "adapter raw becomes pcie4_uscale_plus"
     assert [sentence for sentence in said if sentence.startswith("modern_common is left out: ")]
     assert not [sentence for sentence in fitted(BOARDS["versa-ecp5-5g"], config.loads(text))[1]]
+
+
+@pytest.mark.parametrize(("file", "ip"), [
+    ("7series/pcie_7x_0.v", pcie_7x(4, 128)),
+    ("ultrascale/pcie4_uscale_plus_0.v", uscale_plus("pcie4_uscale_plus", 4, 128)),
+])
+def test_the_examples_know_the_same_ports_of_the_ip(file, ip):
+    """Their lists were written by other hands, from other designs, and hold what the examples connect."""
+    text = re.sub(r"//[^\n]*", "", (Path(__file__).parents[2] / "examples" / file).read_text())
+    ports = re.search(rf"module {ip.module}\s*\((.*?)\);", text, re.DOTALL)[1]
+    wrong, seen, direction, width = [], 0, "", 1
+    for part in ports.split(","):
+        found = re.fullmatch(r"\s*(?:(input|output)\s+(?:wire\s+)?(?:\[\s*(\d+):0\])?)?\s*(\w+)\s*", part)
+        if found[1]:
+            direction, width = found[1], int(found[2] or 0) + 1
+        mine = ip.port(found[3])
+        seen += 1
+        if mine is None or (mine.direction, mine.width) != (direction, width):
+            wrong.append((found[3], direction, width, mine))
+    assert wrong == []
+    assert seen > 40
