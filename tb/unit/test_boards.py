@@ -178,3 +178,19 @@ def test_the_examples_know_the_same_ports_of_the_ip(file, ip):
             wrong.append((found[3], direction, width, mine))
     assert wrong == []
     assert seen > 40
+
+
+@EACH
+def test_the_bitstream_is_small_and_loaded_fast(name):
+    """What every published design for these boards does for the 100 ms that a slot gives."""
+    if BOARDS[name].flow is Flow.VIVADO:
+        properties = dict(BOARDS[name].configuration.properties)
+        assert properties["BITSTREAM.GENERAL.COMPRESS"] == "TRUE"
+        assert properties["BITSTREAM.CONFIG.SPI_BUSWIDTH"] == "4"
+        assert float(properties["BITSTREAM.CONFIG.CONFIGRATE"]) == BOARDS[name].configuration.rate
+
+
+def test_time_to_load_is_bits_over_four_wires():
+    """17,536,096 bits at 66 MHz; where no source says how many bits there are, nothing is said."""
+    assert round(BOARDS["pcie-squirrel"].configuration.milliseconds, 1) == 66.4
+    assert BOARDS["kcu116"].configuration.milliseconds == 0
