@@ -82,6 +82,13 @@ def test_io_and_prefetchable_bars():
     assert "Bar0_64bit" not in found and "Bar3_Enabled" not in found and "MSIx_Table_Size" not in found
 
 
+def test_an_io_bar_makes_a_legacy_endpoint_of_ultrascale_too():
+    """PG213: "I/O BARs are only enabled for a Legacy PCI Express Endpoint"."""
+    found = device_settings("kcu116", TWO_BARS)
+    assert (found["pf0_bar0_type"], found["DEVICE_PORT_TYPE"]) == ("IO", "Legacy_PCI_Express_Endpoint_device")
+    assert "DEVICE_PORT_TYPE" not in device_settings("kcu116", '[device]\nkind = "net"\n')
+
+
 def test_ultrascale_parameters_of_a_device_with_virtual_functions():
     found = device_settings("kcu116", SRIOV)
     assert found.items() >= {

@@ -18,6 +18,10 @@ _SPEEDS = {1: "2.5_GT/s", 2: "5.0_GT/s", 3: "8.0_GT/s"}
 _SCALES = ("Bytes", "Kilobytes", "Megabytes", "Gigabytes", "Terabytes", "Petabytes")
 _BARS = 6
 
+#: AMD's pages of the BARs of UltraScale (PG156), UltraScale+ (PG213) and Versal (PG346) say that only a legacy endpoint
+#: may have I/O BARs. Of the 7 series no source at hand does; it has the same choice.
+_LEGACY_ENDPOINT = "Legacy_PCI_Express_Endpoint_device"
+
 
 def of_link(link: Link) -> Settings:
     """What the board decides."""
@@ -87,6 +91,10 @@ def _register(bar: Bar) -> str:
     return f"BAR_{bar.index + 1}:{bar.index}" if bar.kind is BarKind.MEMORY64 else f"BAR_{bar.index}"
 
 
+def _ports(device: DeviceConfig) -> bool:
+    return any(bar.kind is BarKind.IO for bar in device.bars)
+
+
 def _msix(device: DeviceConfig) -> tuple[Bar, int, int] | None:
     """BAR, table and pending bits."""
     found = device.find(Space.MSIX)
@@ -99,11 +107,9 @@ def _msix(device: DeviceConfig) -> tuple[Bar, int, int] | None:
 def _series7(device: DeviceConfig) -> Settings:
     names = ("Enabled", "Type", "64bit", "Prefetchable", "Scale", "Size")
     code = f"{device.kind.class_code:06X}"
-    # Only a legacy endpoint may claim I/O space.
-    ports = any(bar.kind is BarKind.IO for bar in device.bars)
     windows = device.datapath.hard_ip
     found = {
-        "Device_Port_Type": "Legacy_PCI_Express_Endpoint_device" if ports else "PCI_Express_Endpoint_device",
+        "Device_Port_Type": _LEGACY_ENDPOINT if _ports(device) else "PCI_Express_Endpoint_device",
         "Vendor_ID": f"{device.vendor_id:04X}",
         "Device_ID": f"{device.device_id:04X}",
         "Revision_ID": f"{device.revision:02X}",
@@ -155,6 +161,7 @@ def _ultrascale(device: DeviceConfig) -> Settings:
         "PF0_SUBSYSTEM_ID": f"{device.kind.virtio_id:04X}",
         "PF0_Use_Class_Code_Lookup_Assistant": "false",
         "PF0_CLASS_CODE": f"{device.kind.class_code:06X}",
+        **({"DEVICE_PORT_TYPE": _LEGACY_ENDPOINT} if _ports(device) else {}),
     }
     upper = {bar.index + 1 for bar in device.bars if bar.kind is BarKind.MEMORY64}
     for index in range(_BARS):
