@@ -514,6 +514,16 @@ MISTAKES = {
         NET + '[vf]\ncount = 1\n[datapath]\nadapter = "pcie_7x"\n',
         'vf.count = 1: adapter "pcie_7x" has no virtual functions; remove [vf], or take an UltraScale+ adapter',
     ),
+    "payload that UltraScale+ cannot be told": (
+        NET + '[datapath]\nadapter = "pcie4_uscale_plus"\nmax_payload = 2048\n',
+        'datapath.max_payload = 2048: adapter "pcie4_uscale_plus" has payloads of at most 1024 bytes; '
+        "write max_payload = 1024, or less",
+    ),
+    "payload that no 7-series block has": (
+        NET + '[datapath]\nadapter = "pcie_7x"\nmax_payload = 4096\n',
+        'datapath.max_payload = 4096: adapter "pcie_7x" has payloads of at most 1024 bytes; '
+        "write max_payload = 1024, or less",
+    ),
     "too many functions for the adapter": (
         NET + '[vf]\ncount = 253\n[datapath]\nadapter = "pcie4_uscale_plus"\n',
         'vf.count = 253: adapter "pcie4_uscale_plus" has at most 252 virtual functions; write count = 252, or less',

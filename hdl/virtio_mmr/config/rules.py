@@ -127,6 +127,13 @@ def _check_datapath(config: DeviceConfig) -> None:
             f'adapter "{adapter.name}" has streams of {alternatives(adapter.widths)} bits',
             f"write width = {adapter.widths[-1]}",
         )
+    if config.datapath.max_payload > adapter.most_payload:
+        raise ConfigError(
+            "datapath.max_payload",
+            config.datapath.max_payload,
+            f'adapter "{adapter.name}" has payloads of at most {adapter.most_payload} bytes',
+            f"write max_payload = {adapter.most_payload}, or less",
+        )
     if config.vf is not None and config.vf.count > adapter.most_virtual_functions:
         most = adapter.most_virtual_functions
         raise ConfigError(
