@@ -159,6 +159,28 @@ def test_what_has_no_room_is_said():
     assert not [sentence for sentence in fitted(BOARDS["versa-ecp5-5g"], config.loads(text))[1]]
 
 
+def test_a_classic_list_that_the_ip_does_not_link_is_said():
+    """The 7-series block, as published designs generate it, has next pointers of 0 and its window from 0xA8 on."""
+    text = (Path(__file__).parents[2] / "examples" / "net-transitional.toml").read_text()
+    [said] = [each for each in fitted(BOARDS["nitefury-ii"], config.loads(text))[1] if "classic list" in each]
+    assert re.match(r"(mmr_classic|modern_common), .*modern_notify.* in the classic list: ", said)
+    assert "to try: set MSIX_CAP_NEXTPTR of the cell PCIE_2_1 to 8'hA8 after synthesis" in said
+    without = config.loads('[device]\nkind = "rng"\n[interrupts]\nmsix_vectors = 0\n')
+    assert [each for each in fitted(BOARDS["nitefury-ii"], without)[1] if "to try: set PCIE_CAP_NEXTPTR of" in each]
+    alone = config.loads('[device]\nkind = "net"\n[capabilities]\nmmr = ["vsec"]\n')
+    for name in ("nitefury-ii", "kcu116"):
+        assert not [each for each in fitted(BOARDS[name], alone)[1] if "classic list" in each]
+
+
+def test_reads_that_need_extended_tags_are_said():
+    """UltraScale+ does not show Extended Tag Field Enable; the 7-series block shows all of Device Control."""
+    many = config.loads('[device]\nkind = "net"\n[requester]\nreads = 64\n')
+    few = config.loads('[device]\nkind = "net"\n[requester]\nreads = 32\n')
+    assert [each for each in fitted(BOARDS["rk-xcku5p-f"], many)[1] if each.startswith("requester.reads = 64: 32 are")]
+    for name, device in (("rk-xcku5p-f", few), ("nitefury-ii", many), ("versa-ecp5-5g", many)):
+        assert not [each for each in fitted(BOARDS[name], device)[1] if "requester.reads" in each]
+
+
 @pytest.mark.parametrize(("file", "ip"), [
     ("7series/pcie_7x_0.v", pcie_7x(4, 128)),
     ("ultrascale/pcie4_uscale_plus_0.v", uscale_plus("pcie4_uscale_plus", 4, 128)),
