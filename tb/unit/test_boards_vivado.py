@@ -105,6 +105,17 @@ def test_ultrascale_parameters_of_a_device_with_virtual_functions():
     assert not [name for name in alone if "VFG" in name or name.startswith("PF0_SRIOV")]
 
 
+def test_virtual_functions_may_be_alone_with_msix():
+    """Where tables and messages come from is one choice of the IP for all functions."""
+    found = device_settings("kcu116", SRIOV + "[interrupts]\nmsix_vectors = 0\n")
+    assert found.items() >= {"pf0_msix_enabled": "false", "MSI_X_OPTIONS": "MSI-X_External", "msix_type": "SOFT",
+                             "VFG0_MSIX_CAP_TABLE_SIZE": "004"}.items()
+    assert "PF0_MSIX_CAP_TABLE_SIZE" not in found
+    none = device_settings("kcu116", SRIOV.replace("msix_vectors = 5", "msix_vectors = 0")
+                           + "[interrupts]\nmsix_vectors = 0\n")
+    assert not [name for name in none if "MSI_X" in name or "MSIX" in name or name == "msix_type"]
+
+
 @pytest.mark.parametrize(("size", "said"), [
     (128, (128, "Bytes")), (4096, (4, "Kilobytes")), (512 << 10, (512, "Kilobytes")), (1 << 20, (1, "Megabytes")),
     (8 << 30, (8, "Gigabytes"))])

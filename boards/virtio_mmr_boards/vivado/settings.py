@@ -153,6 +153,7 @@ def _series7(device: DeviceConfig) -> Settings:
 
 def _ultrascale(device: DeviceConfig) -> Settings:
     names = ("enabled", "type", "64bit", "prefetchable", "scale", "size")
+    functions = (device, *([device.vf.function] if device.vf is not None else []))
     found = {
         "vendor_id": f"{device.vendor_id:04X}",
         "PF0_DEVICE_ID": f"{device.device_id:04X}",
@@ -174,6 +175,7 @@ def _ultrascale(device: DeviceConfig) -> Settings:
         "PF0_INTERRUPT_PIN": "INTA" if device.intx else "NONE",
         "pf0_msi_enabled": "false",
         "pf0_msix_enabled": _true(_msix(device) is not None),
+        **({"MSI_X_OPTIONS": "MSI-X_External", "msix_type": "SOFT"} if any(map(_msix, functions)) else {}),
         **_ultrascale_msix(device, "PF0"),
         "legacy_ext_pcie_cfg_space_enabled": "true",
         "SRIOV_CAP_ENABLE": _true(device.vf is not None),
@@ -202,7 +204,6 @@ def _ultrascale_msix(device: DeviceConfig, owner: str) -> dict[str, str]:
         return {}
     bar, table, pending = place
     return {
-        **({"MSI_X_OPTIONS": "MSI-X_External", "msix_type": "SOFT"} if owner == "PF0" else {}),
         f"{owner}_MSIX_CAP_TABLE_SIZE": f"{device.msix_vectors - 1:03X}",
         f"{owner}_MSIX_CAP_TABLE_BIR": _register(bar),
         f"{owner}_MSIX_CAP_TABLE_OFFSET": f"{table:08X}",
