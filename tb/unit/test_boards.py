@@ -119,6 +119,39 @@ def test_ties_are_inputs_of_the_ip(name):
                 assert (source.direction, source.width) == ("output", ip.port(tied).width)
 
 
+#: By board: part, reset with its standard, positive sides of reference clock, receive and transmit lanes, lane 0 first.
+#: Typed from a table that was made from other people's board files before these boards had modules here.
+_M2 = "J1 LVCMOS33", "F6", "B10 B8 D11 D9", "B6 B4 D5 D7"
+_NOTED = {
+    "nitefury-ii": ("xc7a200tfbg484", *_M2),
+    "litefury": ("xc7a100tfgg484", *_M2),
+    "acorn-cle-215": ("xc7a200tfbg484", *_M2),
+    "acorn-cle-215-plus": ("xc7a200tfbg484", *_M2),
+    "pcie-squirrel": ("xc7a35tfgg484", "B13 LVCMOS33", "F6", "B10", "B6"),
+    "kcu116": ("xcku5p-ffvb676", "T19 LVCMOS18", "V7", "P2 T2 V2 Y2 AB2 AD2 AE4 AF2", "R5 U5 W5 AA5 AC5 AD7 AE9 AF7"),
+    "rk-xcku5p-f": ("xcku5p-ffvb676-2", "T19 LVCMOS12", "AB7", "AB2 AD2 AE4 AF2", "AC5 AD7 AE9 AF7"),
+}
+
+
+def test_pins_are_those_that_were_noted():
+    assert set(_NOTED) == {name for name, each in BOARDS.items() if each.link}
+    for name, (part, reset, reference, rx, tx) in _NOTED.items():
+        each = BOARDS[name]
+        pins = {pin.port: pin for pin in each.all_pins()}
+        assert each.part.startswith(part), name
+        assert f"{pins['pcie_reset_n'].site} {pins['pcie_reset_n'].standard}" == reset, name
+        assert pins["pcie_refclk_p"].site == reference, name
+        for direction, sites in (("rx", rx), ("tx", tx)):
+            assert " ".join(lane[0] for lane in (getattr(lane, direction) for lane in each.link.lanes)) == sites, name
+
+
+def test_lanes_of_the_m2_cards_are_on_the_maker_s_transceivers():
+    """The maker's constraints: lane 0 on X0Y6, then 4, 5, 7; the Squirrel's one lane on X0Y2."""
+    found = [lane.transceiver for lane in BOARDS["nitefury-ii"].link.lanes]
+    assert found == [f"GTPE2_CHANNEL_X0Y{y}" for y in (6, 4, 5, 7)]
+    assert [lane.transceiver for lane in BOARDS["pcie-squirrel"].link.lanes] == ["GTPE2_CHANNEL_X0Y2"]
+
+
 # --- Planted faults -------------------------------------------------------------------------------------------
 
 
