@@ -24,6 +24,12 @@ class Package:
     lanes: Mapping[str, Lane]
     #: Pairs that take a reference clock.
     references: tuple[tuple[str, str], ...]
+    #: Number of the quad whose transceivers count from Y0, where the IP is told a quad.
+    first_quad: int = 0
+
+    def quad(self, transceiver: str) -> str:
+        """The IP's name of the quad of an UltraScale+ *transceiver*; four have consecutive numbers."""
+        return f"GTY_Quad_{self.first_quad + int(transceiver.rpartition('Y')[2]) // 4}"
 
     def has(self, pin: str) -> bool:
         """Whether the grid has a ball of that name."""
@@ -66,6 +72,6 @@ PACKAGES: Mapping[str, Package] = MappingProxyType({
         ("GTYE4_CHANNEL_X0Y5", "V2", "V1", "W5", "W4"),
         ("GTYE4_CHANNEL_X0Y6", "T2", "T1", "U5", "U4"),
         ("GTYE4_CHANNEL_X0Y7", "P2", "P1", "R5", "R4"),
-    ), (("AB7", "AB6"), ("V7", "V6"))),
+    ), (("AB7", "AB6"), ("V7", "V6")), first_quad=224),
     "lfe5um5g-45f-cabga381": Package(20, MappingProxyType({}), ()),
 })

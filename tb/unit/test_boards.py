@@ -1,6 +1,7 @@
 """Boards: their data are sound, their constraint files say the same, and the pin check finds what is planted."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,17 @@ def test_lanes_of_the_m2_cards_are_on_the_maker_s_transceivers():
 ])
 def test_planted_pin_fault_is_found(name, old, new, said):
     assert any(said in sentence for sentence in wrong(name, old, new))
+
+
+def test_a_quad_without_lane_0_is_found():
+    """Four lanes of the RK-XCKU5P-F are all of quad 224; the KCU116's lane 0 is in the quad above."""
+    for name, right, other in (("rk-xcku5p-f", "GTY_Quad_224", "GTY_Quad_225"),
+                               ("kcu116", "GTY_Quad_225", "GTY_Quad_224")):
+        each = BOARDS[name]
+        assert each.link.quad == right
+        text = constraints.find(each).read_text()
+        assert pins.check(replace(each, link=replace(each.link, quad=other)), text, ports_of(each)) == [
+            f"the IP is told {other}, and lane 0 on {each.link.lanes[0].transceiver} is in {right}"]
 
 
 # --- Devices on boards ----------------------------------------------------------------------------------------

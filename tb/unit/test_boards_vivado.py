@@ -140,6 +140,11 @@ def test_scripts_run_and_every_parameter_is_known(name):
     assert tcl.check(BOARDS[name], files(name)) == []
 
 
+def test_lanes_that_nothing_moves_are_listed():
+    last = files("rk-xcku5p-f")["placement.tcl"].splitlines()[-1]
+    assert last == "# " + " ".join(f"GTYE4_CHANNEL_X0Y{y}" for y in (3, 2, 1, 0))
+
+
 def test_scripts_run_in_python_s_own_tcl(monkeypatch):
     pytest.importorskip("_tkinter", reason="Python has no tkinter here")
     monkeypatch.setattr(shutil, "which", lambda name: None)

@@ -1,7 +1,8 @@
 """Constraint files against the top module and the package.
 
 Every port has one pin that the package has, no pin has two ports, each pin of fabric has an I/O standard, no pin of
-a transceiver has one, and both directions of a lane belong to one transceiver, in the order that the board names.
+a transceiver has one, and both directions of a lane belong to one transceiver, in the order that the board names. Where
+the IP is told a quad, it is that of lane 0.
 """
 
 import re
@@ -95,7 +96,7 @@ def _twice(what: str, names: Iterable[str]) -> list[str]:
 
 
 def _lanes(board: Board, sites: Mapping[str, str]) -> list[str]:
-    """Lanes whose pins are not those of their transceiver, and a reference clock on other pins."""
+    """Lanes whose pins are not those of their transceiver, a quad without lane 0, a reference clock on other pins."""
     assert board.link is not None
     package = PACKAGES[board.package]
     wrong = []
@@ -105,6 +106,9 @@ def _lanes(board: Board, sites: Mapping[str, str]) -> list[str]:
             pair = tuple(sites.get(f"pcie_{direction}_{side}[{number}]", "nothing") for side in "pn")
             if known is None or pair != getattr(known, direction):
                 wrong.append(f"lane {number} {direction} on {' '.join(pair)} is not {lane.transceiver}")
+    first = board.link.lanes[0].transceiver
+    if board.link.quad and board.link.quad != package.quad(first):
+        wrong.append(f"the IP is told {board.link.quad}, and lane 0 on {first} is in {package.quad(first)}")
     reference = (sites.get("pcie_refclk_p", "nothing"), sites.get("pcie_refclk_n", "nothing"))
     if reference not in package.references:
         wrong.append(f"reference clock on {' '.join(reference)}, which is no reference pair of {board.package}")

@@ -43,8 +43,9 @@ def _ip(link: Link, ip: Ip) -> str:
 def _placement(link: Link) -> str:
     """Transceivers by lane, where the IP's own constraints would put them elsewhere."""
     if link.ip != "pcie_7x":
-        return ("# The quad that the IP is given and the pins of board.xdc place every lane; nothing is to be moved.\n"
-                "# Lane k stands at pcie_rx_p[k].\n")
+        return ("# The quad that the IP is told places lane 0, and the others below it. Not tried: compare the sites\n"
+                "# of the implemented design with these, lane 0 first.\n"
+                f"# {' '.join(lane.transceiver for lane in link.lanes)}\n")
     sites = " ".join(lane.transceiver for lane in link.lanes)
     return "\n".join([
         "# The IP's own constraints take the default transceivers; this board's lanes are wired otherwise.",
