@@ -225,6 +225,17 @@ def test_ports_that_do_not_fit_are_refused():
      "placement.tcl: the IP has 4 transceivers, and the board 3 lanes"),
     ("nitefury-ii", "placement.tcl", "reset_property", "reset_properties",
      "placement.tcl: unknown command reset_properties"),
+    ("nitefury-ii", "placement.tcl", "*gtp_channel.gtpe2_channel_i", "*gtp_channel.gtpe2_i",
+     "no cell of the IP is known by NAME =~ *gtp_channel.gtpe2_i"),
+    ("nitefury-ii", "placement.tcl", "  set_property LOC", "  set_property LOCK",
+     "property LOCK is not among those that projects set"),
+    ("nitefury-ii", "placement.tcl", "reset_property LOC $lanes", "reset_property LOCK $lanes",
+     "property LOCK is not among those that projects set"),
+    ("nitefury-ii", "nitefury-ii.xdc", "BITSTREAM.CONFIG.SPI_BUSWIDTH", "BITSTREAM.CONFIG.SPI_BUS_WIDTH",
+     "property BITSTREAM.CONFIG.SPI_BUS_WIDTH is not among those that projects set"),
+    ("kcu116", "project.tcl", "STEPS.OPT_DESIGN.TCL.PRE", "STEPS.OPT_DESIGN.PRE",
+     "property STEPS.OPT_DESIGN.PRE is not among those that projects set"),
+    ("kcu116", "build.tcl", "STATS.WNS", "STATS.SLACK", "property STATS.SLACK is not among those that projects read"),
     ("nitefury-ii", "nitefury-ii.xdc", "create_clock", "create_clok", "nitefury-ii.xdc: unknown command create_clok"),
 ])
 def test_planted_script_fault_is_found(name, file, old, new, said):

@@ -1,8 +1,8 @@
 """Scripts run in a Tcl interpreter in which the vendor tool's commands are stand-ins.
 
-A command that is no stand-in is an error, and so are a parameter that the IP does not have, a file that is not
-there, another IP than the board's and a number of transceivers that is not the number of lanes. Scripts that Vivado
-would refuse for their values are not found.
+A command that is no stand-in is an error, and so are a parameter that the IP does not have, another property or cell
+than published designs name, a file that is not there, another IP than the board's and a number of transceivers that is
+not the number of lanes. Scripts that Vivado would refuse for their values are not found.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ from virtio_mmr_boards.ip.choose import ip_of
 _STUBS = """
 proc say {kind args} { puts stdout [join [concat [list $kind] $args] "\\t"] }
 foreach name {create_project set_false_path create_clock generate_target launch_runs wait_on_run open_run
-    report_utilization report_timing_summary update_compile_order reset_property} {
+    report_utilization report_timing_summary update_compile_order} {
   proc $name args {}
 }
 foreach name {current_design current_fileset} { proc $name args "return $name" }
@@ -28,6 +28,7 @@ proc get_ports args { return [lindex $args end] }
 proc get_runs args { return [lindex $args end] }
 proc get_ips name { say ips $name; return $name }
 proc get_cells args {
+  say cells [lindex $args end]
   if {[string match "*channel*" $args]} {
     set found {}
     for {set i 0} {$i < $::lanes} {incr i} { lappend found "pipe_lane\\[$i\\]" }
@@ -35,7 +36,10 @@ proc get_cells args {
   }
   return [list common]
 }
-proc get_property {name object} { return [expr {$name eq "PROGRESS" ? "100%" : "0.1"}] }
+proc get_property {name object} {
+  say read $name
+  return [expr {$name eq "PROGRESS" ? "100%" : "0.1"}]
+}
 proc add_files args { foreach name [lindex $args end] { say file $name } }
 proc create_ip args {
   foreach {option value} $args { if {$option in {-name -module_name}} { say create $option $value } }
@@ -47,12 +51,26 @@ proc set_property args {
     say property [lindex $args 0] [lindex $args 1]
   }
 }
+proc reset_property {name args} { say property $name }
 rename source tcl_source
 proc source name { say file $name; tcl_source $name }
 rename file tcl_file
 proc file {what args} { if {$what eq "copy"} { return } ; tcl_file $what {*}$args }
 proc unknown args { error "unknown command [lindex $args 0]" }
 """
+
+#: Properties that are set, beside the IP's parameters, and those that are read.
+_SET = frozenset("""
+CFGBVS CONFIG_VOLTAGE CONFIG_MODE BITSTREAM.GENERAL.COMPRESS BITSTREAM.CONFIG.SPI_BUSWIDTH
+BITSTREAM.CONFIG.SPI_FALL_EDGE BITSTREAM.CONFIG.CONFIGRATE PACKAGE_PIN IOSTANDARD PULLTYPE LOC top
+STEPS.OPT_DESIGN.TCL.PRE
+""".split())
+_READ = frozenset(("PROGRESS", "STATS.WNS"))
+
+#: Cells of the 7-series IP by the ends of their names, as published designs have them: what holds the quad's PLL, the
+#: transceivers, and the block RAMs of the buffers.
+_CELLS = frozenset(f"NAME =~ {name}" for name in (
+    "*gtp_common.gtpe2_common_i", "*gtp_channel.gtpe2_channel_i", "*bram36_tdp_bl*"))
 
 #: Runs a script where there is no tclsh: Python's own Tcl, which needs no display.
 _TKINTER = (
@@ -96,6 +114,12 @@ def check(board: Board, files: Mapping[str, str]) -> list[str]:
             name = rest[0].removeprefix("CONFIG.")
             if name not in ip.parameters:
                 wrong.append(f"parameter {name} is not known of {ip.name}")
+        elif kind == "property" and rest[0] not in _SET:
+            wrong.append(f"property {rest[0]} is not among those that projects set")
+        elif kind == "read" and rest[0] not in _READ:
+            wrong.append(f"property {rest[0]} is not among those that projects read")
+        elif kind == "cells" and rest[0] not in _CELLS:
+            wrong.append(f"no cell of the IP is known by {rest[0]}")
     if not wrong and seen_ip != {"-name": ip.name, "-module_name": ip.module}:
         wrong.append(f"create_ip makes {' '.join(seen_ip.values()) or 'nothing'}; the board has {ip.name}")
     return wrong
