@@ -8,7 +8,7 @@ def readme(board: Board) -> str:
     lines = [f"# virtio-mmr on {board.title}", ""]
     if board.flow is Flow.VIVADO:
         lines += [
-            f"Part {board.part}. Build it, in this folder, with Vivado 2021.2 or later:", "",
+            f"Part {board.part}. Build it, in this folder, with Vivado; no version of it has been tried:", "",
             "    vivado -mode batch -source build.tcl", "",
             f"That makes {board.name}.bit, utilization.txt and timing.txt; it ends with an error if timing is not met.",
             "", "| File | What |", "|---|---|",

@@ -15,6 +15,7 @@ from virtio_mmr_boards.ip.choose import ip_of
 from virtio_mmr_boards.ip.pcie_7x import pcie_7x
 from virtio_mmr_boards.ip.uscale_plus import uscale_plus
 from virtio_mmr_boards.packages import PACKAGES
+from virtio_mmr_boards.readme import readme
 
 EACH = pytest.mark.parametrize("name", BOARDS)
 
@@ -151,6 +152,15 @@ def test_lanes_of_the_m2_cards_are_on_the_maker_s_transceivers():
     found = [lane.transceiver for lane in BOARDS["nitefury-ii"].link.lanes]
     assert found == [f"GTPE2_CHANNEL_X0Y{y}" for y in (6, 4, 5, 7)]
     assert [lane.transceiver for lane in BOARDS["pcie-squirrel"].link.lanes] == ["GTPE2_CHANNEL_X0Y2"]
+
+
+def test_readme_names_no_version_of_a_tool_that_nobody_has_tried():
+    for each in BOARDS.values():
+        text = readme(each)
+        assert not re.search(r"20\d\d\.\d|or later", text)
+        assert "Nothing here has run on hardware." in text
+        if each.flow is Flow.VIVADO:
+            assert "no version of it has been tried" in text
 
 
 # --- Planted faults -------------------------------------------------------------------------------------------
