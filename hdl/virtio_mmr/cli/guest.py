@@ -11,10 +11,13 @@ from .output import Refused, Subparsers, add_verb, count, print_json, progress
 if TYPE_CHECKING:
     from virtio_mmr_sim.guest.session import Outcome, Summary
 
-SYSTEMS = ("linux", "seabios", "ipxe")
+SYSTEMS = ("linux", "seabios", "ipxe", "dpdk")
 DEVICES = ("rng", "blk", "net")
 SHOWS = ("raw", "hypervisor", "modern")
 KERNELS = ("6.1", "6.12")
+
+#: Frames through testpmd, unless a number is given.
+FRAMES = 1000
 
 
 def add(subparsers: Subparsers) -> None:
@@ -31,6 +34,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--kernel", choices=KERNELS, help="Linux version (default: 6.12)")
     parser.add_argument("--intx", action="store_true", help="the guest does without MSI-X")
     parser.add_argument("--image", type=Path, metavar="FILE", help="disk of a blk device; the guest writes to it")
+    parser.add_argument("--frames", type=count, metavar="N", help=f"frames through testpmd (default: {FRAMES})")
     parser.add_argument("--console", action="store_true", help="show the guest's console (on standard error)")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write every register access, for `vmmr trace`")
     parser.add_argument("--limit", type=count, default=300, metavar="S", help="seconds it may take (default: 300)")
@@ -66,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuses options that the system has no use for."""
-    own = {"device": ("linux",), "kernel": ("linux",), "intx": ("linux",), "image": ("linux",)}
+    own = {"device": ("linux",), "kernel": ("linux",), "intx": ("linux",), "image": ("linux",),
+           "frames": ("dpdk",)}
     for name, systems in own.items():
         if getattr(args, name) and args.system not in systems:
             raise Refused(f"--{name}: that is for {' and '.join(systems)}; leave it out for {args.system}")
@@ -79,7 +84,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _guest(args: argparse.Namespace) -> "tuple[str, Outcome]":
     """Runs what was asked for."""
-    from virtio_mmr_sim.guest import ipxe, linux, seabios
+    from virtio_mmr_sim.guest import dpdk, ipxe, linux, seabios
     from virtio_mmr_sim.guest.designs import Show
 
     show, echo = Show(args.show), _echo if args.console else None
@@ -88,6 +93,9 @@ def _guest(args: argparse.Namespace) -> "tuple[str, Outcome]":
         return f"SeaBIOS, blk, {args.show}", seabios.run(show, limit=args.limit, keep=keep, echo=echo)
     if args.system == "ipxe":
         return f"iPXE, net, {args.show}", ipxe.run(show, limit=args.limit, keep=keep, echo=echo, progress=progress)
+    if args.system == "dpdk":
+        return f"DPDK testpmd, net, {args.show}", dpdk.run(
+            show, args.frames or FRAMES, limit=args.limit, keep=keep, echo=echo, progress=progress)
     boot = linux.Boot(args.device or "blk", show, args.kernel or KERNELS[-1], not args.intx)
     task = linux.Disk(args.image) if args.image else None
     return str(boot), linux.run(boot, task=task, limit=args.limit, keep=keep, echo=echo, progress=progress)

@@ -49,7 +49,10 @@ def _module(folder: Path, name: str) -> bytes | None:
 
 def linux(modules_folder: Path, modules: Sequence[str], script: str, extra: Iterable[tuple[str, int, bytes]] = ()
           ) -> bytes:
-    """The archive for a kernel whose modules are in *modules_folder*: it loads *modules*, then runs *script*."""
+    """The archive for a kernel whose modules are in *modules_folder*: it loads *modules*, then runs *script*.
+
+    *extra* are more files: path, mode and contents; a link's are where it leads.
+    """
     files: dict[str, tuple[int, bytes]] = {}
     for folder in ("bin", "dev", "proc", "sys", "modules", "mnt"):
         files[folder] = (stat.S_IFDIR | 0o755, b"")
@@ -63,7 +66,7 @@ def linux(modules_folder: Path, modules: Sequence[str], script: str, extra: Iter
     for path, mode, data in extra:
         for parent in reversed(Path(path).parents[:-1]):
             files.setdefault(str(parent), (stat.S_IFDIR | 0o755, b""))
-        files[path] = (stat.S_IFREG | mode, data)
+        files[path] = (mode if stat.S_IFMT(mode) else stat.S_IFREG | mode, data)
     text = _PREAMBLE.format(modules=" ".join(loaded)) + script + _END
     files["init"] = (stat.S_IFREG | 0o755, text.encode())
     return archive(files)

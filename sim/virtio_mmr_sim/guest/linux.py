@@ -24,7 +24,7 @@ from .qemu import memory_file
 from .session import Machine, Outcome, Session
 
 #: Kernel parameters: a console, an end instead of a hang, and nothing that takes time for nothing.
-_PARAMETERS = "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check ipv6.disable=1"
+PARAMETERS = "console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check ipv6.disable=1"
 
 _COMMON = """
 slot=$(basename $(readlink -f /sys/bus/virtio/devices/virtio0/..))
@@ -230,7 +230,7 @@ def start(machine: Machine, boot: Boot, task: Task, *, parameters: str = "",
     """
     image, modules = packages.kernel(boot.kernel, progress)
     packages.bundle("busybox", progress)
-    words = " ".join([_PARAMETERS, *([] if boot.msix else ["pci=nomsi"]), *([parameters] if parameters else [])])
+    words = " ".join([PARAMETERS, *([] if boot.msix else ["pci=nomsi"]), *([parameters] if parameters else [])])
     script = _COMMON + task.script + _INTERRUPTS + task.bulk
     machine.mark(_COUNTED)
     machine.start(

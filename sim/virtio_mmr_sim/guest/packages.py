@@ -16,11 +16,13 @@ def _kernel(release: str) -> Plan:
     return Plan((release,), ("linux-image-cloud-amd64",), ("linux",), _NOT_IN_A_GUEST)
 
 
-#: By name: Linux kernels by version, a shell for their guests, and the boot ROMs of network cards.
+#: By name: Linux kernels by version, a shell for their guests, DPDK's testpmd, and the boot ROMs of network cards.
 BUNDLES = MappingProxyType({
     "6.12": _kernel("trixie"),
     "6.1": _kernel("bookworm"),
     "busybox": Plan(("trixie",), ("busybox-static",), ("busybox",)),
+    "dpdk": Plan(("trixie",), ("dpdk-dev", "librte-net-virtio25", "librte-mempool-ring25", "libgcc-s1"), ("testpmd",),
+                 ("libdpdk-dev", "python3", "sse4.2-support")),
     "ipxe": Plan(("trixie",), ("ipxe-qemu",), ("ipxe",), ()),
 })
 

@@ -217,9 +217,10 @@ class Session:
                       *(["QEMU says:", machine.complaint.strip()] if machine.complaint.strip() else [])]
         return GuestFailed("\n  ".join(parts))
 
-    def outcome(self, machine: Machine, problems: list[str]) -> Outcome:
-        """What became of the guest on *machine*."""
-        return Outcome(machine.said, machine.interrupts, self.summary(), problems, self.text, machine.recorder.events)
+    def outcome(self, machine: Machine, problems: list[str], said: dict[str, list[str]] | None = None) -> Outcome:
+        """What became of the guest on *machine*; *said* is in place of its own words."""
+        return Outcome(machine.said if said is None else said, machine.interrupts, self.summary(), problems, self.text,
+                       machine.recorder.events)
 
     def summary(self) -> Summary:
         """The numbers so far."""
