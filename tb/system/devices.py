@@ -1,6 +1,9 @@
 """Devices that the benches run on when the user names none."""
 
+from pathlib import Path
+
 from virtio_mmr_sim.bench import Device
+from virtio_mmr_sim.guest import record
 
 
 def net(width: int) -> Device:
@@ -189,12 +192,16 @@ def series7(device: Device) -> Device:
 ULTRASCALE_VIRTUAL = Device(
     "pcie4-virtual", VIRTUAL.text + 'reads = 32\n[datapath]\nadapter = "pcie4_uscale_plus"\n')
 
+#: What Linux drove when it was recorded.
+RECORDED = Device("recorded-net", record.load(
+    Path(__file__).parents[1] / "golden" / "linux-6.12-net-raw.jsonl")[0]["device"])
+
 DEVICES = {
     device.name: device
     for device in (
         net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG, TRANSITIONAL, TRANSITIONAL_RNG, dma(64), dma(128),
         VIRTUAL, ultrascale(64), ultrascale(128), ultrascale(256), ultrascale(128, "pcie4c_uscale_plus"),
-        ULTRASCALE_VIRTUAL, series7(dma(64)), series7(dma(128)), series7(TRANSITIONAL))
+        ULTRASCALE_VIRTUAL, series7(dma(64)), series7(dma(128)), series7(TRANSITIONAL), RECORDED)
 }
 
 #: The widths that are in wide use, and the odd ones out.
@@ -207,6 +214,9 @@ MODERN = ("transitional", "transitional-rng")
 
 #: Devices with virtual functions.
 VIRTUAL_DEVICES = ("virtual",)
+
+#: Devices of recorded guests.
+GOLDEN_DEVICES = ("recorded-net",)
 
 #: Devices that do DMA.
 REACHING = ("dma-64", "dma-128")

@@ -27,11 +27,12 @@ def differences(device: str, show: Show, events: Sequence[Event]) -> list[str]:
             else:
                 data = machine.shown.region_read(access.region, access.offset, access.size)
                 value = int.from_bytes(data, "little")
-                if value != access.value and not _is_dynamic(step):
+                if value != access.value and not is_dynamic(step):
                     found.append(f"access {number}: {step}, but {value:#x} was read")
             session.bridge.settle()
     return found
 
 
-def _is_dynamic(step: Step) -> bool:
+def is_dynamic(step: Step) -> bool:
+    """Whether what is read depends on more than on what was written."""
     return any(step.name.endswith(name) for name in _DYNAMIC)

@@ -1,0 +1,10 @@
+"""Recorded guests over TLPs, on the devices that they were recorded on."""
+
+from system.devices import GOLDEN_DEVICES as DEVICES  # noqa: F401
+
+BENCH = "bench_golden"
+
+
+def test_golden(check):
+    """One case of the bench on one device."""
+    check()
