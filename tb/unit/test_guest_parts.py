@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 from virtio_mmr_sim import toolchain
-from virtio_mmr_sim.guest import initramfs, packages
+from virtio_mmr_sim.guest import initramfs, packages, vfio_user
 from virtio_mmr_sim.guest.interrupts import Line, Vectors
 from virtio_mmr_sim.guest.memory import GuestMemory
 from virtio_mmr_sim.guest.vfio_user import CONFIG_REGION, Disconnected, ProtocolError, Region, Server
@@ -145,6 +145,78 @@ def test_interrupts_are_handed_over_with_their_descriptors(client):
     os.close(event)
     assert client.device.log == [("vectors", 1, [True, False]), ("vectors", 0, [False] * 3), ("line", True),
                                  ("mask", False)]
+
+
+@pytest.mark.parametrize("flags, index, start, count, descriptors", [
+    (0x24, 2, 2, 2, 0), (0x24, 2, 3, 1, 1), (0x24, 2, 0, 0xFFFF_FFFF, 0), (0x24, 2, 0, 1, 2), (0x24, 0, 1, 1, 1),
+    (0x24, 1, 0, 1, 1), (0x21, 5, 0, 0, 0),
+])
+def test_interrupts_that_do_not_exist_are_refused_and_their_descriptors_closed(
+        client, flags, index, start, count, descriptors):
+    event, open_before = os.eventfd(0), len(os.listdir("/proc/self/fd"))
+    assert client.ask(8, struct.pack("<IIIII", 20, flags, index, start, count), [event] * descriptors) == (22, b"")
+    assert (client.device.log, len(os.listdir("/proc/self/fd"))) == ([], open_before)
+    os.close(event)
+
+
+@pytest.mark.parametrize("command, offset, region, count, data", [
+    (9, 0xFFF, 0, 2, b""), (9, 0, 0, 1 << 31, b""), (9, (1 << 64) - 1, 0, 1, b""), (9, 0, 2, 1, b""),
+    (10, 0xFFF, 0, 2, b"ab"), (10, 0, 0, 4, b"abc"), (10, 256, CONFIG_REGION, 1, b"a"),
+])
+def test_an_access_must_be_in_its_region_and_have_all_its_bytes(client, command, offset, region, count, data):
+    assert client.ask(command, struct.pack("<QII", offset, region, count) + data) == (22, b"")
+    assert client.device.log == []
+
+
+def test_memory_that_cannot_be_shown_is_refused(client):
+    descriptor = os.memfd_create("memory")
+    os.ftruncate(descriptor, 0x1000)
+    read_only = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY)
+    for flags, offset, address, size, file in (
+            (3, 0, 0, 0x2000, descriptor), (3, 0, 0, 0, descriptor), (3, 0, 0, 1 << 63, descriptor),
+            (3, 1 << 63, 0, 0x1000, descriptor), (3, 0, (1 << 64) - 0x800, 0x1000, descriptor),
+            (3, 0, 0, 0x1000, read_only)):
+        assert client.ask(2, struct.pack("<IIQQQ", 32, flags, offset, address, size), (file,)) == (22, b"")
+        with pytest.raises(OutsideMemory):
+            client.memory.read(address, 1)
+    # For reading alone it may be had.
+    assert client.ask(2, struct.pack("<IIQQQ", 32, 1, 0, 0, 0x1000), (read_only,)) == (0, b"")
+    assert client.memory.read(0xFFF, 1) == b"\0"
+    os.close(descriptor)
+    os.close(read_only)
+
+
+def test_all_memory_can_be_taken_away_at_once(client):
+    descriptor = os.memfd_create("memory")
+    os.ftruncate(descriptor, 0x1000)
+    for address in (0x1000, 0x8000):
+        assert client.ask(2, struct.pack("<IIQQQ", 32, 3, 0, address, 0x1000), (descriptor,)) == (0, b"")
+    # Dirty pages are not logged.
+    assert client.ask(3, struct.pack("<IIQQ", 24, 1, 0x1000, 0x1000)) == (22, b"")
+    assert client.memory.read(0x1000, 1) == b"\0"
+    assert client.ask(3, struct.pack("<IIQQ", 24, 2, 0, 0))[0] == 0
+    for address in (0x1000, 0x8000):
+        with pytest.raises(OutsideMemory):
+            client.memory.read(address, 1)
+    os.close(descriptor)
+
+
+def test_a_message_longer_than_any_is_not_waited_for(client):
+    client.socket.sendall(HEADER.pack(7, 10, 1 << 31, 0, 0))
+    with pytest.raises(ProtocolError, match="2147483648 bytes"):
+        client.server.step()
+
+
+def test_a_client_that_takes_no_answers_ends_the_session(monkeypatch):
+    monkeypatch.setattr(vfio_user, "_SEND_LIMIT", 1)
+    other = Client()
+    other.device.regions[0] = Region(1 << 20)
+    other.send(9, struct.pack("<QII", 0, 0, 1 << 20))
+    other.device.region_read = lambda region, offset, size: bytes(size)
+    with pytest.raises(ProtocolError, match="not taken the answer"):
+        other.server.step()
+    other.server.close()
+    other.socket.close()
 
 
 def test_descriptors_belong_to_the_message_that_they_came_with(client):

@@ -28,9 +28,18 @@ class GuestMemory:
         self._ranges: list[_Range] = []
 
     def map(self, address: int, size: int, descriptor: int, offset: int, *, writable: bool) -> None:
-        """Show *size* bytes of a file from *offset* on at *address*; the descriptor may be closed afterwards."""
+        """Show *size* bytes of a file from *offset* on at *address*; the descriptor may be closed afterwards.
+
+        Raises
+        ------
+        ValueError, OSError, OverflowError
+            If the file does not hold them, may not be accessed like this, or there is no room.
+        """
+        if not 0 < size <= (1 << 64) - address:
+            raise ValueError(f"{size:#x} bytes at {address:#x} are not a range of addresses")
         start = offset % mmap.ALLOCATIONGRANULARITY
-        view = mmap.mmap(descriptor, start + size, offset=offset - start)
+        view = mmap.mmap(descriptor, start + size, offset=offset - start,
+                         access=mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)
         bisect.insort(self._ranges, _Range(address, size, view, start, writable), key=lambda found: found.address)
 
     def unmap(self, address: int, size: int) -> None:

@@ -50,6 +50,14 @@ _REPLY, _NO_REPLY, _ERROR = 1, 1 << 4, 1 << 5
 #: Most bytes of one access, of which this server tells the client.
 _MOST_DATA = 1 << 20
 _MOST_DESCRIPTORS = 8
+#: No message is longer: a header, the place of an access, and its data.
+_MOST_BYTES = _HEADER.size + 16 + _MOST_DATA
+
+#: Seconds for which an answer waits for room in the client's socket.
+_SEND_LIMIT = 10
+
+#: Flag of DMA_UNMAP.
+_UNMAP_ALL = 2
 
 _EINVAL = 22
 
@@ -113,6 +121,8 @@ class Server:
 
     def __init__(self, connection: socket.socket, device: PciDevice, memory: GuestMemory):
         self._socket, self._device, self._memory = connection, device, memory
+        # A timeout of the socket itself would also make a reception wait that has nothing to take.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_LIMIT, 0))
         self._received = b""
         #: Descriptors that came with the message that so many bytes of what is here belong to, and to those before it.
         self._arrived: list[tuple[int, list[int]]] = []
@@ -164,7 +174,7 @@ class Server:
         count = 0
         while len(self._received) >= _HEADER.size:
             number, command, size, flags, _ = _HEADER.unpack_from(self._received)
-            if size < _HEADER.size or flags & 0xF:
+            if not _HEADER.size <= size <= _MOST_BYTES or flags & 0xF:
                 raise ProtocolError(f"message {number}: command {command}, {size} bytes, flags {flags:#x}")
             if len(self._received) < size:
                 break
@@ -194,6 +204,9 @@ class Server:
                 self._socket.sendall(_HEADER.pack(number, command, _HEADER.size + len(answer), reply, error) + answer)
             except ConnectionError:
                 raise Disconnected from None
+            except BlockingIOError:
+                raise ProtocolError(f"the client has not taken the answer to message {number}, command {command}, for "
+                                    f"{_SEND_LIMIT} s") from None
 
     def _handle(self, command: Command, body: bytes) -> bytes:
         match command:
@@ -202,8 +215,7 @@ class Server:
             case Command.DMA_MAP:
                 return self._map(body)
             case Command.DMA_UNMAP:
-                _, _, address, size = struct.unpack_from("<IIQQ", body)
-                self._memory.unmap(address, size)
+                self._unmap(body)
                 return body[:24]
             case Command.GET_INFO:
                 return struct.pack("<IIII", 16, 0b11, _REGIONS, _INTERRUPTS)
@@ -217,11 +229,13 @@ class Server:
                 self._set_interrupts(body)
                 return b""
             case Command.REGION_READ:
-                offset, region, count = struct.unpack_from("<QII", body)
-                return body[:16] + self._device.region_read(self._region(region), offset, count)
+                region, offset, count = self._place(body)
+                return body[:16] + self._device.region_read(region, offset, count)
             case Command.REGION_WRITE:
-                offset, region, count = struct.unpack_from("<QII", body)
-                self._device.region_write(self._region(region), offset, body[16:16 + count])
+                region, offset, count = self._place(body)
+                if len(body) < 16 + count:
+                    raise ValueError(f"{count} bytes were to be written, {len(body) - 16} have come")
+                self._device.region_write(region, offset, body[16:16 + count])
                 return body[:16]
             case Command.RESET:
                 self._device.reset()
@@ -238,13 +252,28 @@ class Server:
         _, flags, offset, address, size = struct.unpack_from("<IIQQQ", body)
         # Without a descriptor there is nothing to look into: such memory is outside of what the device reaches.
         if self._descriptors:
-            self._memory.map(address, size, self._descriptors[0], offset, writable=bool(flags & 2))
+            try:
+                self._memory.map(address, size, self._descriptors[0], offset, writable=bool(flags & 2))
+            except (OSError, OverflowError) as error:
+                raise ValueError(f"{size} bytes from {offset:#x} of the file cannot be shown: {error}") from None
         return b""
 
-    def _region(self, number: int) -> int:
-        if number not in self._device.regions:
-            raise ValueError(f"there is no region {number}")
-        return number
+    def _unmap(self, body: bytes) -> None:
+        _, flags, address, size = struct.unpack_from("<IIQQ", body)
+        if flags & ~_UNMAP_ALL:
+            raise ValueError(f"flags {flags:#x}: which pages were written is not known")
+        if flags:
+            self._memory.close()
+        else:
+            self._memory.unmap(address, size)
+
+    def _place(self, body: bytes) -> tuple[int, int, int]:
+        """Region, offset and size of an access."""
+        offset, number, count = struct.unpack_from("<QII", body)
+        region = self._device.regions.get(number)
+        if region is None or count > _MOST_DATA or offset + count > region.size:
+            raise ValueError(f"region {number} has no {count} bytes at {offset:#x}")
+        return number, offset, count
 
     def _region_info(self, body: bytes) -> bytes:
         index, = struct.unpack_from("<I", body, 8)
@@ -264,15 +293,19 @@ class Server:
     def _set_interrupts(self, body: bytes) -> None:
         _, flags, index, start, count = struct.unpack_from("<IIIII", body)
         action = IrqAction(flags)
+        most = {INTX: 1, MSIX: self._device.vectors}.get(index, 0)
+        if index >= _INTERRUPTS or start + count > most or len(self._descriptors) > count:
+            raise ValueError(f"{count} interrupts from {start} on: kind {index} has {most}")
         if index == INTX and action & (IrqAction.MASK | IrqAction.UNMASK):
             self._device.mask_line(IrqAction.MASK in action)
         elif index in (INTX, MSIX) and IrqAction.TRIGGER in action:
-            given: list[int | None] = [os.dup(descriptor) for descriptor in self._descriptors]
             # Data "none" with no count ends all; descriptors that are not there end single ones.
+            given: list[int | None] = []
             if IrqAction.DATA_EVENTFD in action:
+                given = [os.dup(descriptor) for descriptor in self._descriptors]
                 given += [None] * (count - len(given))
             elif count == 0:
-                given = [None] * (1 if index == INTX else self._device.vectors)
+                start, given = 0, [None] * most
             if index == MSIX:
                 self._device.set_vectors(start, given)
             elif given:
