@@ -37,15 +37,17 @@ def test_two_guests_work_on_the_first_and_on_the_last_of_64_virtual_functions(gu
 def test_a_guest_whose_driver_leaves_out_a_required_feature_is_stopped(guest_parts):
     guest_parts("6.12", "busybox")
     task = linux.Disk()
-    with Session(designs.text("blk", Show.HYPERVISOR), lambda number: task.make()) as session:
-        machine = session.show(Show.HYPERVISOR, policy=Policy(required=NOTIFY_ON_EMPTY))
-        linux.start(machine, Boot("blk", Show.HYPERVISOR), task)
-        session.run(300)
-        assert machine.shown.stopped == BadState.POLICY
-        assert machine.qemu is None and "guest: done" not in machine.console
-        # Not a byte of the guest's memory was touched, nor read.
-        assert session.bridge.memory.writes == session.bridge.memory.reads == 0
-    task.close()
+    try:
+        with Session(designs.text("blk", Show.HYPERVISOR), lambda number: task.make()) as session:
+            machine = session.show(Show.HYPERVISOR, policy=Policy(required=NOTIFY_ON_EMPTY))
+            linux.start(machine, Boot("blk", Show.HYPERVISOR), task)
+            session.run(300)
+            assert machine.shown.stopped == BadState.POLICY
+            assert machine.qemu is None and "guest: done" not in machine.console
+            # Not a byte of the guest's memory was touched, nor read.
+            assert session.bridge.memory.writes == session.bridge.memory.reads == 0
+    finally:
+        task.close()
 
 
 #: Registers of the legacy header: width and offset of the features that the driver accepts, and so on.

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from virtio_mmr_sim import toolchain
 
@@ -14,6 +15,9 @@ from .vfio_user import Disconnected, PciDevice, Server
 
 #: Milliseconds that QEMU waits for an answer: a simulated device may be slow.
 _PATIENCE = 600_000
+
+#: Seconds that QEMU has to end once its output has ended.
+_PARTING = 10
 
 
 class QemuError(RuntimeError):
@@ -52,41 +56,58 @@ class Qemu:
         self.device, self.memory = device, memory
         self._console = console
         self.server: Server | None = None
-        self._listener = socket.socket(socket.AF_UNIX)
-        descriptors = {name: memory_file(name, data) for name, data in (files or {}).items()}
-        # The socket's name goes as soon as there is a descriptor of the place that it stood for.
-        with tempfile.TemporaryDirectory(prefix="vmmr-") as folder:
-            self._listener.bind(f"{folder}/device")
-            self._listener.listen(1)
-            door = os.open(f"{folder}/device", os.O_PATH)
-        paths = {f"@{name}": f"/proc/self/fd/{descriptor}" for name, descriptor in descriptors.items()}
-        properties: dict[str, object] = {
-            "driver": "vfio-user-pci", "x-msg-timeout": _PATIENCE,
-            "socket": {"type": "unix", "path": f"/proc/self/fd/{door}"},
-            **{name: paths.get(str(value), value) for name, value in (options or {}).items()}}
-        bus: list[str] = []
-        if root_port:
-            bus, properties["bus"] = ["-device", "pcie-root-port,id=rp0,slot=1"], "rp0"
         tool = toolchain.require("qemu")
         version = tuple(int(part) for part in tool.version.split(".")[:2])
         if version < (10, 1):
             raise QemuError(f"QEMU {tool.version} has no vfio-user-pci; 10.1 or later is needed: {tool.get}")
         parting = ["-run-with", "exit-with-parent=on"] if version >= (10, 2) else []
-        # TCG by name: an acceleration that is there by half would hang.
-        self.command = [
-            *tool.command, "-M", f"{machine},accel=tcg,memory-backend=mem", "-m", str(megabytes),
-            "-object", f"memory-backend-memfd,id=mem,size={megabytes}M,share=on", "-nodefaults", "-nographic",
-            "-no-reboot", "-serial", "stdio", *parting, *(paths.get(word, word) for word in arguments), *bus,
-            "-device", json.dumps(properties)]
-        kept = [door, *descriptors.values()]
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, pass_fds=kept)
-        for descriptor in kept:
-            os.close(descriptor)
+        self._listener = socket.socket(socket.AF_UNIX)
+        # A file, for nobody reads a pipe's other end while QEMU runs.
+        self._complaint = tempfile.TemporaryFile()
+        # What is QEMU's alone goes in either case, what is ours too only if QEMU does not start.
+        with ExitStack() as theirs, ExitStack() as ours:
+            ours.callback(self._listener.close)
+            ours.callback(self._complaint.close)
+            kept: list[int] = []
+
+            def keep(descriptor: int) -> str:
+                theirs.callback(os.close, descriptor)
+                kept.append(descriptor)
+                return f"/proc/self/fd/{descriptor}"
+
+            paths = {f"@{name}": keep(memory_file(name, data)) for name, data in (files or {}).items()}
+            properties: dict[str, object] = {
+                "driver": "vfio-user-pci", "x-msg-timeout": _PATIENCE,
+                "socket": {"type": "unix", "path": keep(self._door())},
+                **{name: paths.get(str(value), value) for name, value in (options or {}).items()}}
+            bus: list[str] = []
+            if root_port:
+                bus, properties["bus"] = ["-device", "pcie-root-port,id=rp0,slot=1"], "rp0"
+            # TCG by name: an acceleration that is there by half would hang.
+            self.command = [
+                *tool.command, "-M", f"{machine},accel=tcg,memory-backend=mem", "-m", str(megabytes),
+                "-object", f"memory-backend-memfd,id=mem,size={megabytes}M,share=on", "-nodefaults", "-nographic",
+                "-no-reboot", "-serial", "stdio", *parting, *(paths.get(word, word) for word in arguments), *bus,
+                "-device", json.dumps(properties)]
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                            stderr=self._complaint, pass_fds=kept)
+            ours.pop_all()
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
         #: The process has ended, and its output has been read.
         self.ended = False
+
+    def _door(self) -> int:
+        """Descriptor of the place at which the listener listens; the place's name goes as soon as there is one."""
+        with tempfile.TemporaryDirectory(prefix="vmmr-") as folder:
+            # An address has 107 characters at most, whatever the folder's name has.
+            place = os.open(folder, os.O_PATH)
+            try:
+                self._listener.bind(f"/proc/self/fd/{place}/device")
+                self._listener.listen(1)
+                return os.open("device", os.O_PATH, dir_fd=place)
+            finally:
+                os.close(place)
 
     def sources(self) -> dict[int, Callable[[], None]]:
         """What to call when a descriptor can be read."""
@@ -125,13 +146,16 @@ class Qemu:
 
     def close(self) -> str:
         """End the process if it runs, and let go of everything; what it complained of."""
-        if self.process.poll() is None and not self.ended:
+        try:
+            self.process.wait(_PARTING if self.ended else 0)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        assert self.process.stdout is not None and self.process.stderr is not None
-        complaint = self.process.stderr.read().decode(errors="replace")
-        self.process.wait()
+            self.process.wait()
+        assert self.process.stdout is not None
         self.process.stdout.close()
-        self.process.stderr.close()
+        self._complaint.seek(0)
+        complaint = self._complaint.read().decode(errors="replace")
+        self._complaint.close()
         self._disconnect()
         self._listener.close()
         self.memory.close()

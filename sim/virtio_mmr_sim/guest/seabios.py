@@ -1,5 +1,6 @@
 """SeaBIOS boots from the design: its own driver reads a sector, whose code reads and writes more of them by int 13h."""
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -63,3 +64,4 @@ def run(show: Show, *, limit: float = 300, keep: bool = False, echo: Callable[[s
             return session.outcome(machine, problems)
     finally:
         block.close()
+        os.close(descriptor)
