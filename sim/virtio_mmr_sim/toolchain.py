@@ -105,7 +105,7 @@ _RECIPES: dict[str, _Recipe] = {
     "fusesoc": _Recipe(
         "designs that depend on virtio_mmr.core", _PIP.format("interop"), ("fusesoc",), ("fusesoc",)),
     "qemu": _Recipe(
-        "differential runs against QEMU's own virtio devices", _FETCH.format("qemu-system-x86"),
+        "guests, and differential runs against QEMU's own virtio devices", _FETCH.format("qemu-system-x86"),
         ("qemu-system-x86_64",), in_prefix=True),
     "lspci": _Recipe(
         "reading configuration space with independent eyes", _FETCH.format("pciutils"), ("lspci",),

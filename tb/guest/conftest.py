@@ -5,13 +5,13 @@ import pytest
 
 @pytest.fixture
 def guest_parts():
-    """Call it with the names of bundles: without them, and without QEMU, the test skips; in CI it fails."""
+    """Call it with the names of bundles: without them, or without a QEMU for guests, the test skips; in CI it fails."""
     from virtio_mmr_sim import toolchain
-    from virtio_mmr_sim.guest import packages
+    from virtio_mmr_sim.guest import packages, qemu
 
     def need(*names):
         toolchain.skip_or_fail("qemu", "verilator", "g++", "make")
-        missing = ""
+        missing = qemu.unfit(toolchain.find("qemu"))
         try:
             for name in names:
                 packages.bundle(name)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from virtio_mmr_sim import toolchain
-from virtio_mmr_sim.guest import qemu
+from virtio_mmr_sim.guest import ipxe, linux, packages, qemu, seabios
+from virtio_mmr_sim.guest.designs import Show
 from virtio_mmr_sim.guest.memory import GuestMemory
 from virtio_mmr_sim.guest.qemu import Qemu
+from virtio_mmr_sim.oracle.fetch import FetchError
 
 
 @pytest.fixture
@@ -37,6 +39,41 @@ def run(**options):
 
 def descriptors():
     return sorted(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("version, words", [
+    ("7.2.22", "is QEMU 7.2.22; guests need QEMU 10.2"), ("10.1.9", "is QEMU 10.1.9"), ("", "QEMU of unknown version"),
+])
+def test_one_that_is_too_old_is_replaced_or_refused(monkeypatch, version, words):
+    old = toolchain.Tool("qemu", Path("/usr/bin/qemu"), version, "guests", "a package", ("/usr/bin/qemu",))
+    monkeypatch.setattr(toolchain, "find", lambda name: old)
+
+    def fail(progress):
+        raise FetchError("no network")
+
+    monkeypatch.setattr(qemu, "fetch", fail)
+    with pytest.raises(qemu.QemuError, match=f"{words}.*a package; it could not be fetched: no network"):
+        qemu.tool()
+    new = toolchain.Tool("qemu", Path("/usr/bin/qemu"), "10.2.0", "guests", "a package", ("/usr/bin/qemu",))
+    monkeypatch.setattr(qemu, "fetch", lambda progress: monkeypatch.setattr(toolchain, "find", lambda name: new))
+    assert qemu.tool() is new
+
+
+@pytest.mark.parametrize("run", [
+    lambda: linux.run(linux.Boot("rng")), lambda: seabios.run(Show.RAW), lambda: ipxe.run(Show.RAW)])
+def test_nothing_is_built_or_fetched_for_a_qemu_that_is_not_there(monkeypatch, run):
+    def must_not(*arguments, **options):
+        raise AssertionError("too early")
+
+    def refuse(progress):
+        raise FetchError("no network")
+
+    monkeypatch.setattr(qemu, "fetch", refuse)
+    monkeypatch.setattr(packages, "fetch_plan", must_not)
+    monkeypatch.setattr("virtio_mmr_sim.design.generate", must_not)
+    monkeypatch.setattr(toolchain, "find", lambda name: toolchain.Tool(name, None, "", "guests", "a package"))
+    with pytest.raises(qemu.QemuError, match=r"qemu was not found; guests need QEMU 10\.2.*no network"):
+        run()
 
 
 def test_whatever_it_complains_it_goes_on(shell):

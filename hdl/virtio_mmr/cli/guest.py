@@ -90,7 +90,8 @@ def _guest(args: argparse.Namespace) -> "tuple[str, Outcome]":
     show, echo = Show(args.show), _echo if args.console else None
     keep = args.record is not None
     if args.system == "seabios":
-        return f"SeaBIOS, blk, {args.show}", seabios.run(show, limit=args.limit, keep=keep, echo=echo)
+        return f"SeaBIOS, blk, {args.show}", seabios.run(
+            show, limit=args.limit, keep=keep, echo=echo, progress=progress)
     if args.system == "ipxe":
         return f"iPXE, net, {args.show}", ipxe.run(show, limit=args.limit, keep=keep, echo=echo, progress=progress)
     if args.system == "dpdk":

@@ -10,6 +10,7 @@ from virtio_mmr_sim.device.peer import Peer
 
 from . import designs, packages
 from .designs import Show
+from .qemu import tool
 from .real_mode import EXIT_DEVICE, Program
 from .session import Outcome, Session
 
@@ -58,16 +59,18 @@ def run(show: Show, *, limit: float = 300, keep: bool = False, echo: Callable[[s
 
     Raises
     ------
-    packages.PackagesMissing
-        If iPXE cannot be had.
+    qemu.QemuError, packages.PackagesMissing
+        If QEMU or iPXE cannot be had.
     GuestFailed
         If the guest does not come to its end.
     """
+    tool(progress)
     image = packages.bundle("ipxe", progress) / "usr/share/qemu/pxe-virtio.rom"
     loaded = program()
     peer = Peer({"boot": loaded})
     peer = Peer({"boot": loaded}, boot_file=f"http://{peer.host.address}/boot")
     device = Net(peer)
+    progress("building the device ...")
     with Session(designs.text("net", show, io=True), lambda number: device, keep=keep) as session:
         machine = session.show(show)
         machine.start(EXIT_DEVICE, files={"rom": rom(image.read_bytes())}, options={"bootindex": 0, "romfile": "@rom"},

@@ -20,7 +20,7 @@ from virtio_mmr_sim.device.peer import Peer
 
 from . import designs, initramfs, packages
 from .designs import Show
-from .qemu import memory_file
+from .qemu import memory_file, tool
 from .session import Machine, Outcome, Session
 
 #: Kernel parameters: a console, an end instead of a hang, and nothing that takes time for nothing.
@@ -263,13 +263,14 @@ def run(boot: Boot, *, task: Task | None = None, limit: float = 300, keep: bool 
 
     Raises
     ------
-    packages.PackagesMissing
-        If kernel or tools cannot be had.
+    qemu.QemuError, packages.PackagesMissing
+        If QEMU, kernel or tools cannot be had.
     GuestFailed
         If the guest does not come to its end.
     """
     task = task or TASKS[boot.device]()
     try:
+        tool(progress)
         packages.kernel(boot.kernel, progress)
         progress("building the device ...")
         with Session(designs.text(boot.device, boot.show), lambda number: task.make(), keep=keep) as session:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from virtio_mmr_sim import toolchain
+from virtio_mmr_sim.oracle.fetch import FetchError, fetch
 
 from .memory import GuestMemory
 from .vfio_user import Disconnected, PciDevice, Server
@@ -20,8 +21,41 @@ _PATIENCE = 600_000
 _PARTING = 10
 
 
+#: The first version that has vfio-user-pci, and ends with its parent.
+_VERSION = (10, 2)
+
+
 class QemuError(RuntimeError):
-    """QEMU did not do what it was to do; the text has its complaint."""
+    """There is no QEMU that could run a guest; the text says why, and how to get one."""
+
+
+def unfit(found: toolchain.Tool) -> str:
+    """Why *found* cannot run a guest; empty if it can."""
+    needed = f"guests need QEMU {_VERSION[0]}.{_VERSION[1]} or later, which has vfio-user-pci and ends with its parent"
+    if not found.found:
+        return f"qemu was not found; {needed}; get it with: {found.get}"
+    if tuple(int(part) for part in found.version.split(".")[:2] if part) < _VERSION:
+        return f"{found.path} is QEMU {found.version or 'of unknown version'}; {needed}; get it with: {found.get}"
+    return ""
+
+
+def tool(progress: Callable[[str], None] = lambda text: None) -> toolchain.Tool:
+    """QEMU; fetched at the first request if none is there that can run a guest.
+
+    Raises
+    ------
+    QemuError
+        If it cannot be had.
+    """
+    if unfit(toolchain.find("qemu")):
+        try:
+            fetch(progress)
+        except FetchError as error:
+            raise QemuError(f"{unfit(toolchain.find('qemu'))}; it could not be fetched: {error}") from None
+    found = toolchain.find("qemu")
+    if why := unfit(found):
+        raise QemuError(why)
+    return found
 
 
 def memory_file(name: str, data: bytes) -> int:
@@ -56,11 +90,7 @@ class Qemu:
         self.device, self.memory = device, memory
         self._console = console
         self.server: Server | None = None
-        tool = toolchain.require("qemu")
-        version = tuple(int(part) for part in tool.version.split(".")[:2])
-        if version < (10, 1):
-            raise QemuError(f"QEMU {tool.version} has no vfio-user-pci; 10.1 or later is needed: {tool.get}")
-        parting = ["-run-with", "exit-with-parent=on"] if version >= (10, 2) else []
+        program = tool().command
         self._listener = socket.socket(socket.AF_UNIX)
         # A file, for nobody reads a pipe's other end while QEMU runs.
         self._complaint = tempfile.TemporaryFile()
@@ -85,10 +115,10 @@ class Qemu:
                 bus, properties["bus"] = ["-device", "pcie-root-port,id=rp0,slot=1"], "rp0"
             # TCG by name: an acceleration that is there by half would hang.
             self.command = [
-                *tool.command, "-M", f"{machine},accel=tcg,memory-backend=mem", "-m", str(megabytes),
+                *program, "-M", f"{machine},accel=tcg,memory-backend=mem", "-m", str(megabytes),
                 "-object", f"memory-backend-memfd,id=mem,size={megabytes}M,share=on", "-nodefaults", "-nographic",
-                "-no-reboot", "-serial", "stdio", *parting, *(paths.get(word, word) for word in arguments), *bus,
-                "-device", json.dumps(properties)]
+                "-no-reboot", "-serial", "stdio", "-run-with", "exit-with-parent=on",
+                *(paths.get(word, word) for word in arguments), *bus, "-device", json.dumps(properties)]
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                             stderr=self._complaint, pass_fds=kept)
             ours.pop_all()

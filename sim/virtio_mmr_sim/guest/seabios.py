@@ -9,7 +9,7 @@ from virtio_mmr_sim.device.block import Block
 
 from . import designs
 from .designs import Show
-from .qemu import memory_file
+from .qemu import memory_file, tool
 from .real_mode import EXIT_DEVICE, Program
 from .session import Outcome, Session
 
@@ -39,19 +39,24 @@ def boot_sector() -> bytes:
     return program.assemble().ljust(510, b"\0") + b"\x55\xAA"
 
 
-def run(show: Show, *, limit: float = 300, keep: bool = False, echo: Callable[[str], None] | None = None) -> Outcome:
+def run(show: Show, *, limit: float = 300, keep: bool = False, echo: Callable[[str], None] | None = None,
+        progress: Callable[[str], None] = lambda text: None) -> Outcome:
     """Boot, and judge what is in the image then.
 
     Raises
     ------
+    qemu.QemuError
+        If QEMU cannot be had.
     GuestFailed
         If the guest does not come to its end.
     """
+    tool(progress)
     image = boot_sector() + random.Random(7).randbytes(_SECTOR * (designs.SECTORS - 1))
     descriptor = memory_file("disk", image)
     path = Path(f"/proc/self/fd/{descriptor}")
     block = Block(path)
     try:
+        progress("building the device ...")
         with Session(designs.text("blk", show, io=True), lambda number: block, keep=keep) as session:
             machine = session.show(show)
             machine.start(EXIT_DEVICE, options={"bootindex": 0}, megabytes=64, echo=echo)

@@ -23,14 +23,14 @@ from typing import cast
 
 from virtio_mmr_sim import toolchain
 
-#: Release that the programs are taken from: the first one with QEMU 10.1 or later in its backports.
+#: Release that the programs are taken from: the first one with QEMU 10.2 or later in its backports.
 RELEASE = "trixie"
 
 #: Keyring of Debian's archive, for machines whose own entry names none.
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 #: What a user can do instead.
-_INSTEAD = "install qemu-system-x86_64 10.1 or later and lspci yourself: they are found on the search path"
+_INSTEAD = "install qemu-system-x86_64 10.2 or later and lspci yourself: they are found on the search path"
 
 #: Packages that nothing here runs or loads: account tools and data, boot ROMs, and libraries of QEMU
 #: modules for sound, braille, smart cards and Kerberos. apt is told that they are there already.
