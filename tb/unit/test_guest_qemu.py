@@ -5,13 +5,18 @@ import select
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from virtio_mmr_sim import toolchain
-from virtio_mmr_sim.guest import ipxe, linux, packages, qemu, seabios
+from virtio_mmr_sim.guest import ipxe, linux, packages, qemu, seabios, session
 from virtio_mmr_sim.guest.designs import Show
 from virtio_mmr_sim.guest.memory import GuestMemory
 from virtio_mmr_sim.guest.qemu import Qemu
+from virtio_mmr_sim.guest.show import Shown
+from virtio_mmr_sim.guest.vfio_user import ProtocolError
+from virtio_mmr_sim.host.hypervisor import Unfit
+from virtio_mmr_sim.native.model import NativeError
 from virtio_mmr_sim.oracle.fetch import FetchError
 
 
@@ -120,3 +125,67 @@ def test_nothing_stays_open(shell, monkeypatch):
     with pytest.raises(OSError, match="no more processes"):
         Qemu([], None, GuestMemory(), files={"image": b"abc"})
     assert descriptors() == before
+
+
+class Rest:
+    """A bridge with nothing behind it."""
+
+    back_end = SimpleNamespace(wake_at=None)
+    model = SimpleNamespace(now=0, close=lambda: None)
+
+    def settle(self):
+        return True
+
+    def tlps(self):
+        return {}
+
+
+class Session(session.Session):
+    """Without a design."""
+
+    def __init__(self):
+        self.bridge, self.model, self.machines, self.text, self._wall = Rest(), Rest.model, [], "no device", 0.0
+        shown = Shown(1, True)
+        shown.regions = {}
+        self.machines.append(session.Machine(shown, GuestMemory(), keep=True))
+
+
+@pytest.mark.parametrize("script, words", [
+    ("echo bad option >&2; exit 1", "ended with status 1 before it asked for the device.*QEMU says:\n  bad option"),
+    ("echo Booting; kill -9 $$", "ended by signal 9.*last lines:\n  Booting"),
+])
+def test_one_that_gives_up_is_named_with_its_words(shell, script, words):
+    shell(script)
+    with Session() as run:
+        run.machines[0].start([])
+        with pytest.raises(session.GuestFailed, match=f"(?s){words}") as failed:
+            run.run(30)
+        assert failed.value.outcome.device == "no device"
+
+
+@pytest.mark.parametrize("error", [NativeError("no completion"), ProtocolError("a bad message"), Unfit("no VSEC")])
+def test_what_the_design_or_the_client_must_not_do_fails_the_guest(shell, monkeypatch, error):
+    def fail():
+        raise error
+
+    shell("exec sleep 1000")
+    with Session() as run:
+        run.machines[0].start([])
+        monkeypatch.setattr(run.bridge, "settle", fail)
+        with pytest.raises(session.GuestFailed, match=str(error)):
+            run.run(30)
+
+
+def test_problems_come_with_what_qemu_says():
+    run = Session()
+    run.machines[0].complaint = "a warning"
+    assert run.outcome(run.machines[0], []).problems == []
+    assert run.outcome(run.machines[0], ["wrong"]).problems == ["wrong", "QEMU says: a warning"]
+
+
+@pytest.mark.parametrize("last", ["interrupts", "interrupts virtio0", "interrupts virtio0 x", "random", "random 0a0"])
+def test_a_console_that_ends_anywhere_is_judged(last):
+    machine = SimpleNamespace(said=session.said(f"guest: {last}"), marked={})
+    task = linux.Rng()
+    assert any("different random numbers were due" in text
+               for text in linux.problems(linux.Boot("rng"), task, machine))

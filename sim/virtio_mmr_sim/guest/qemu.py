@@ -126,6 +126,8 @@ class Qemu:
         os.set_blocking(self.process.stdout.fileno(), False)
         #: The process has ended, and its output has been read.
         self.ended = False
+        #: Why it ended without its guest's doing; known after `close`, empty if there is no such reason.
+        self.gave_up = ""
 
     def _door(self) -> int:
         """Descriptor of the place at which the listener listens; the place's name goes as soon as there is one."""
@@ -177,7 +179,11 @@ class Qemu:
     def close(self) -> str:
         """End the process if it runs, and let go of everything; what it complained of."""
         try:
-            self.process.wait(_PARTING if self.ended else 0)
+            status = self.process.wait(_PARTING if self.ended else 0)
+            if status < 0:
+                self.gave_up = f"QEMU was ended by signal {-status}"
+            elif self._listener.fileno() >= 0:
+                self.gave_up = f"QEMU has ended with status {status} before it asked for the device"
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -9,9 +9,9 @@ from typing import Self
 from virtio_mmr_sim import design
 from virtio_mmr_sim.device.attach import Device
 from virtio_mmr_sim.device.function import FunctionDevice
-from virtio_mmr_sim.host.hypervisor import Guest, Policy, TransitionalDevice, find, finish
+from virtio_mmr_sim.host.hypervisor import Guest, Policy, TransitionalDevice, Unfit, find, finish
 from virtio_mmr_sim.host.hypervisor.native import NativeHost
-from virtio_mmr_sim.native.model import NativeModel
+from virtio_mmr_sim.native.model import NativeError, NativeModel
 
 from . import loop
 from .bridge import Bridge
@@ -21,13 +21,10 @@ from .memory import GuestMemory
 from .qemu import Qemu
 from .record import Event, Recorder
 from .show import HypervisedDevice, ModernDevice, RawDevice
+from .vfio_user import ProtocolError
 
 #: Clock of the design, for simulated time: 250 MHz.
 CLOCK_HZ = 250_000_000
-
-
-class GuestFailed(RuntimeError):
-    """A guest did not do what it was to do; the text ends with what it printed last."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,17 @@ class Outcome:
     events: list[Event]
 
 
+class GuestFailed(RuntimeError):
+    """A guest did not do what it was to do; the text ends with what it printed last.
+
+    *outcome* is how far the first guest came, if one was started.
+    """
+
+    def __init__(self, text: str, outcome: Outcome | None = None):
+        super().__init__(text)
+        self.outcome = outcome
+
+
 def said(console: str) -> dict[str, list[str]]:
     """What the guest's script has printed, by name."""
     found: dict[str, list[str]] = {}
@@ -86,7 +94,8 @@ class Machine:
         shown.told = self.recorder.told
         self.qemu: Qemu | None = None
         self._console: list[bytes] = []
-        self.complaint = ""
+        #: What QEMU said on its way, and why it ended without the guest's doing.
+        self.complaint = self.gave_up = ""
 
     @property
     def console(self) -> str:
@@ -122,7 +131,7 @@ class Machine:
     def close(self) -> None:
         """End it."""
         if self.qemu is not None:
-            self.complaint = self.qemu.close()
+            self.complaint, self.gave_up = self.qemu.close().strip(), self.qemu.gave_up
             self.qemu = None
         self.shown.close()
 
@@ -166,11 +175,20 @@ class Session:
         self.model.close()
 
     def show(self, show: Show, function: int = 0, policy: Policy | None = None) -> Machine:
-        """A guest of function number *function*; it has still to be started."""
+        """A guest of function number *function*; it has still to be started.
+
+        Raises
+        ------
+        GuestFailed
+            If the hypervisor cannot have the function.
+        """
         routing_id, memory = PHYSICAL + function, GuestMemory()
         shown: RawDevice | HypervisedDevice
         if show is Show.HYPERVISOR:
-            shown = HypervisedDevice(lambda guest: self._attach(guest, routing_id, policy))
+            try:
+                shown = HypervisedDevice(lambda guest: self._attach(guest, routing_id, policy))
+            except (NativeError, Unfit) as error:
+                raise self._failure(str(error)) from error
             self.bridge.attach(routing_id, shown.function, memory)
             self.bridge.settled.append(shown.poll)
         else:
@@ -194,31 +212,36 @@ class Session:
         Raises
         ------
         GuestFailed
-            If that takes more than *limit* seconds, or QEMU gives up.
+            If that takes more than *limit* seconds, QEMU gives up, or the design or QEMU does what it must not.
         """
         start = time.monotonic()
         guests = [machine.qemu for machine in self.machines if machine.qemu is not None]
         try:
             loop.run(self.bridge, guests, limit=limit,
                      done=lambda: done() or all(machine.ended for machine in self.machines))
-        except loop.TooLong as error:
-            raise self._failure(str(error)) from None
+        except (RuntimeError, ProtocolError, Unfit) as error:
+            raise self._failure(str(error)) from error
         finally:
             self._wall += time.monotonic() - start
             for machine in self.machines:
                 if machine.ended:
                     machine.close()
+        if why := next((machine.gave_up for machine in self.machines if machine.gave_up), ""):
+            raise self._failure(why)
 
     def _failure(self, why: str) -> GuestFailed:
         parts = [why]
         for machine in self.machines:
             machine.close()
             parts += ["the guest's last lines:", *machine.console.splitlines()[-8:],
-                      *(["QEMU says:", machine.complaint.strip()] if machine.complaint.strip() else [])]
-        return GuestFailed("\n  ".join(parts))
+                      *(["QEMU says:", machine.complaint] if machine.complaint else [])]
+        text = "\n  ".join(parts)
+        return GuestFailed(text, self.outcome(self.machines[0], []) if self.machines else None)
 
     def outcome(self, machine: Machine, problems: list[str], said: dict[str, list[str]] | None = None) -> Outcome:
         """What became of the guest on *machine*; *said* is in place of its own words."""
+        if problems and machine.complaint:
+            problems = [*problems, f"QEMU says: {machine.complaint}"]
         return Outcome(machine.said if said is None else said, machine.interrupts, self.summary(), problems, self.text,
                        machine.recorder.events)
 
