@@ -1,5 +1,6 @@
 """QEMU's process, played by a shell: it may complain, hang or never start, and nothing of it stays."""
 
+import json
 import os
 import select
 import subprocess
@@ -8,8 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from virtio_mmr.cli import main
 from virtio_mmr_sim import toolchain
-from virtio_mmr_sim.guest import ipxe, linux, packages, qemu, seabios, session
+from virtio_mmr_sim.guest import ipxe, linux, packages, qemu, record, seabios, session
 from virtio_mmr_sim.guest.designs import Show
 from virtio_mmr_sim.guest.memory import GuestMemory
 from virtio_mmr_sim.guest.qemu import Qemu
@@ -174,6 +176,31 @@ def test_what_the_design_or_the_client_must_not_do_fails_the_guest(shell, monkey
         monkeypatch.setattr(run.bridge, "settle", fail)
         with pytest.raises(session.GuestFailed, match=str(error)):
             run.run(30)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """`vmmr guest` has a guest that fails after one interrupt; what it is given comes back."""
+    def fail(show, **options):
+        summary = session.Summary({}, {}, 1, 1.0, 1.0)
+        outcome = session.Outcome({}, {}, summary, [], "the device", [record.Interrupt(0)])
+        raise session.GuestFailed("it hangs", outcome)
+
+    monkeypatch.setattr(seabios, "run", fail)
+
+
+def test_a_guest_that_fails_answers_in_json_and_leaves_its_recording(failing, tmp_path, capsys):
+    file = tmp_path / "a.jsonl"
+    assert main(["guest", "seabios", "--json", "--record", str(file)]) == 1
+    assert json.loads(capsys.readouterr().out) == {"ok": False, "problems": ["it hangs"]}
+    assert record.load(file) == (
+        {"guest": "SeaBIOS, blk, raw", "show": "raw", "device": "the device"}, [record.Interrupt(0)])
+
+
+@pytest.mark.parametrize("place", ["", "no/file"])
+def test_a_recording_that_cannot_be_written_is_refused_before_the_guest_runs(failing, place, tmp_path, capsys):
+    assert main(["guest", "seabios", "--record", str(tmp_path / place)]) == 2
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_problems_come_with_what_qemu_says():

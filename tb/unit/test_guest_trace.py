@@ -36,11 +36,18 @@ def test_a_recording_comes_back_as_it_was(tmp_path):
     expected = [Access(False, 0, 2, 4, 0x05040302), Access(True, CONFIG_REGION, 4, 2, 7), Interrupt(1), Interrupt(None)]
     assert recorder.events == expected
     assert recorder.counts == {"BAR reads": 1, "configuration writes": 1, "configuration reads": 1}
-    record.save(tmp_path / "a.jsonl", {"guest": "none"}, recorder.events)
-    assert record.load(tmp_path / "a.jsonl") == ({"guest": "none"}, expected)
+    about = {"guest": "none", "show": "raw", "device": "schema = 1"}
+    record.save(tmp_path / "a.jsonl", about, recorder.events)
+    assert record.load(tmp_path / "a.jsonl") == (about, expected)
 
 
-@pytest.mark.parametrize("text", ["", "text", '{"a": 1}\n{"op": "r"}\n', '{"a": 1}\n[]\n'])
+FIRST = '{"guest": "none", "show": "raw", "device": "schema = 1"}\n'
+
+
+@pytest.mark.parametrize("text", [
+    "", "text", "[]", "5", '{"show": "raw"}', FIRST.replace('"raw"', '"nothing"'), FIRST.replace('"raw"', "[]"),
+    FIRST + '{"op": "r"}\n', FIRST + "[]\n", FIRST + '{"op":"r","at":"bar0","offset":"0","size":"x","value":"0"}',
+])
 def test_what_is_no_recording_is_refused(tmp_path, text, capsys):
     path = tmp_path / "b.jsonl"
     path.write_text(text)

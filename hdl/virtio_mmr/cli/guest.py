@@ -1,7 +1,9 @@
 """``vmmr guest``: unmodified software in QEMU drives the simulated device."""
 
 import argparse
+import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,18 +45,22 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the guest; 1 if it does not do what it should."""
     from virtio_mmr_sim import toolchain
-    from virtio_mmr_sim.guest import packages, qemu, record, session
+    from virtio_mmr_sim.guest import packages, qemu, session
     from virtio_mmr_sim.native.build import BuildError
 
     _check(args)
+    title, guest = _guest(args)
     try:
-        title, found = _guest(args)
+        found = guest()
     except (toolchain.ToolMissing, packages.PackagesMissing, qemu.QemuError) as missing:
         raise Refused(str(missing)) from None
     except (session.GuestFailed, BuildError) as error:
+        if isinstance(error, session.GuestFailed) and error.outcome is not None:
+            _record(args, title, error.outcome)
+        if args.json:
+            print_json({"ok": False, "problems": [str(error)]})
         return _wrong([str(error)])
-    if args.record is not None:
-        record.save(args.record, {"guest": title, "show": args.show, "device": found.device}, found.events)
+    _record(args, title, found)
     if args.json:
         print_json({"ok": not found.problems, "problems": found.problems, "said": found.said,
                     "interrupts": found.interrupts, **asdict(found.summary),
@@ -77,29 +83,43 @@ def _check(args: argparse.Namespace) -> None:
             raise Refused(f"--{name}: that is for {' and '.join(systems)}; leave it out for {args.system}")
     if args.image is not None and args.device not in (None, "blk"):
         raise Refused(f"--image {args.image}: a {args.device} device has no disk; add --device blk")
+    if args.record is not None:
+        place = args.record if args.record.exists() else args.record.parent
+        if args.record.is_dir() or not os.access(place, os.W_OK):
+            raise Refused(f"--record {args.record}: that cannot be written; name a file in a folder of yours")
     if args.system != "linux" and args.show == "modern":
         raise Refused(f"--show modern: {args.system} has a modern driver, but is run with the legacy one; "
                       "give --show raw or hypervisor")
 
 
-def _guest(args: argparse.Namespace) -> "tuple[str, Outcome]":
-    """Runs what was asked for."""
+def _guest(args: argparse.Namespace) -> "tuple[str, Callable[[], Outcome]]":
+    """What was asked for: its name, and what runs it."""
     from virtio_mmr_sim.guest import dpdk, ipxe, linux, seabios
     from virtio_mmr_sim.guest.designs import Show
 
     show, echo = Show(args.show), _echo if args.console else None
     keep = args.record is not None
     if args.system == "seabios":
-        return f"SeaBIOS, blk, {args.show}", seabios.run(
+        return f"SeaBIOS, blk, {args.show}", lambda: seabios.run(
             show, limit=args.limit, keep=keep, echo=echo, progress=progress)
     if args.system == "ipxe":
-        return f"iPXE, net, {args.show}", ipxe.run(show, limit=args.limit, keep=keep, echo=echo, progress=progress)
+        return f"iPXE, net, {args.show}", lambda: ipxe.run(
+            show, limit=args.limit, keep=keep, echo=echo, progress=progress)
     if args.system == "dpdk":
-        return f"DPDK testpmd, net, {args.show}", dpdk.run(
+        return f"DPDK testpmd, net, {args.show}", lambda: dpdk.run(
             show, args.frames or FRAMES, limit=args.limit, keep=keep, echo=echo, progress=progress)
     boot = linux.Boot(args.device or "blk", show, args.kernel or KERNELS[-1], not args.intx)
     task = linux.Disk(args.image) if args.image else None
-    return str(boot), linux.run(boot, task=task, limit=args.limit, keep=keep, echo=echo, progress=progress)
+    return str(boot), lambda: linux.run(
+        boot, task=task, limit=args.limit, keep=keep, echo=echo, progress=progress)
+
+
+def _record(args: argparse.Namespace, title: str, found: "Outcome") -> None:
+    """Writes what the guest did, if that was asked for."""
+    from virtio_mmr_sim.guest import record
+
+    if args.record is not None:
+        record.save(args.record, {"guest": title, "show": args.show, "device": found.device}, found.events)
 
 
 def _show_summary(summary: "Summary", interrupts: dict[str, int]) -> None:

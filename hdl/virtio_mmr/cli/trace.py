@@ -27,9 +27,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         about, events = record.load(args.file)
         decoder = trace.Decoder(loads(about["device"], str(args.file)), Show(about["show"]))
-    except (record.NoRecording, KeyError) as error:
-        raise Refused(str(error) if isinstance(error, record.NoRecording) else
-                      f"{args.file} is no recording: its first line says no {error}") from None
+    except record.NoRecording as error:
+        raise Refused(str(error)) from None
     steps = [step for step in decoder.steps(events) if not (args.bars and step.name.startswith("config."))]
     steps = steps[:args.first]
     if args.svg is not None:

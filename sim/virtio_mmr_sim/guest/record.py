@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .designs import Show
 from .vfio_user import CONFIG_REGION, PciDevice
+
+#: What the first line says: a name for the guest, what it was shown, and the device file.
+_ABOUT = ("guest", "show", "device")
 
 #: Longest access that is written down; QEMU reads all of configuration space at once before the guest runs.
 _MOST = 8
@@ -113,7 +117,11 @@ def load(path: Path) -> tuple[dict[str, Any], list[Event]]:
     """
     try:
         first, *rows = path.read_text().splitlines()
-        about: dict[str, Any] = json.loads(first)
+        about = json.loads(first)
+        for name in _ABOUT:
+            if not isinstance(about, dict) or not isinstance(about.get(name), str):
+                raise ValueError(f"its first line says no {name}")
+        Show(about["show"])
         return about, [_event(json.loads(row)) for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NoRecording(f"{path} is no recording ({error}); one is what `vmmr guest ... --record FILE` writes"
@@ -124,7 +132,7 @@ def _event(row: Mapping[str, Any]) -> Event:
     if "interrupt" in row:
         return Interrupt(None if row["interrupt"] == "line" else row["interrupt"])
     region = CONFIG_REGION if row["at"] == "config" else int(row["at"].removeprefix("bar"))
-    return Access(row["op"] == "w", region, int(row["offset"], 16), row["size"], int(row["value"], 16))
+    return Access(row["op"] == "w", region, int(row["offset"], 16), int(row["size"]), int(row["value"], 16))
 
 
 def accesses(events: Sequence[Event]) -> Iterator[Access]:
