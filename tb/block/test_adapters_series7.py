@@ -5,11 +5,13 @@ from collections import deque
 
 import pytest
 from block.simulation import any_dword, header_size, raw_beats, raw_packets, simulate, stalling, taking
+from virtio_mmr import config
 from virtio_mmr.gateware.access.interface import NOWHERE
 from virtio_mmr.gateware.adapters.series7 import (
     WIDTHS,
     ByteSwap,
     RxUser,
+    Series7,
     Series7Interrupt,
     Series7Realigner,
     Series7Receiver,
@@ -201,6 +203,46 @@ def test_sizes_are_those_of_device_control():
         assert ctx.get(dut.control.max_payload_size) == 2
 
     simulate(dut, look)
+
+
+@pytest.mark.parametrize("clocks", [1, 4, 30])
+@pytest.mark.parametrize("patience", [0, 7])
+def test_function_level_reset_of_any_length_is_told_once_and_raises_no_inta(clocks, patience):
+    """MSI-X goes off with the reset, and what is pending in the core comes out as INTA until the reset is taken."""
+    dut = Series7(config.loads('[device]\nkind = "net"\n[datapath]\nadapter = "pcie_7x"\n'))
+    told, asked = [], []
+
+    async def run(ctx, count):
+        for _ in range(count):
+            waited = 0
+            while waited < patience and ctx.get(dut.link.change.valid):
+                await ctx.tick()
+                waited += 1
+            ctx.set(dut.link.change.ready, 1)
+            _, _, valid, change, interrupt = await ctx.tick().sample(
+                dut.link.change.valid, dut.link.change.payload, dut.cfg_interrupt)
+            ctx.set(dut.link.change.ready, 0)
+            asked.append(interrupt)
+            if valid:
+                told.append((change.reset, change.msix_enable))
+                # The core has nothing pending from its reset on.
+                ctx.set(dut.link.intx, ctx.get(dut.link.intx) & ~change.reset)
+
+    async def drive(ctx):
+        ctx.set(dut.cfg_interrupt_msixenable, 1)
+        await run(ctx, 20)
+        ctx.set(dut.cfg_interrupt_msixenable, 0)
+        ctx.set(dut.cfg_received_func_lvl_rst, 1)
+        ctx.set(dut.link.intx, 1)
+        await run(ctx, clocks)
+        ctx.set(dut.cfg_received_func_lvl_rst, 0)
+        await run(ctx, 20)
+        ctx.set(dut.cfg_interrupt_msixenable, 1)
+        await run(ctx, 20)
+
+    simulate(dut, drive)
+    assert told == [(0, 1), (1, 0), (0, 0), (0, 1)]
+    assert not any(asked)
 
 
 def test_packet_that_begins_in_the_middle_waits_for_its_next_beat():

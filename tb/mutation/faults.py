@@ -556,6 +556,15 @@ FAULTS = (
             "completions come from the wrong bus", (bench("series7", "completer_id_is_what_the_block_has_captured"),)),
     )),
     Fault(
+        "adapters/series7.py", "with m.If(self.cfg_received_func_lvl_rst & ~before):",
+        "with m.If(self.cfg_received_func_lvl_rst):",
+        "a function level reset that lasts is never over",
+        (block("adapters_series7", "function_level_reset_of_any_length_is_told_once_and_raises_no_inta"),)),
+    Fault(
+        "adapters/series7.py", "interrupt.level.eq(link.intx & ~watcher.resetting)",
+        "interrupt.level.eq(link.intx)", "a function level reset raises INTA on its way",
+        (block("adapters_series7", "function_level_reset_of_any_length_is_told_once_and_raises_no_inta"),)),
+    Fault(
         "adapters/series7.py", "(long_before if lane else 1)", "1",
         "the first dword behind a short header is the wrong way round",
         (block("adapters_series7", "swapping_twice_changes_nothing_and_once_turns_payload_alone"),
