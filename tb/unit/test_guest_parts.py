@@ -261,6 +261,20 @@ def test_shared_memory_is_read_and_written_at_guest_addresses(client):
     os.close(descriptor)
 
 
+@pytest.mark.parametrize("second", [None, False])
+def test_a_write_that_is_not_wholly_inside_changes_nothing(client, second):
+    """Behind the first range there is none, or one for reading alone."""
+    descriptor = os.memfd_create("memory")
+    os.ftruncate(descriptor, 0x2000)
+    client.memory.map(0x5000, 0x1000, descriptor, 0, writable=True)
+    if second is not None:
+        client.memory.map(0x6000, 0x1000, descriptor, 0x1000, writable=second)
+    with pytest.raises(OutsideMemory):
+        client.memory.write(0x5FFE, b"abcd")
+    assert os.pread(descriptor, 0x2000, 0) == bytes(0x2000)
+    os.close(descriptor)
+
+
 def rings(event):
     """How often an eventfd was rung since the last look."""
     try:

@@ -54,28 +54,30 @@ class GuestMemory:
             found.view.close()
         self._ranges.clear()
 
-    def _find(self, address: int, length: int) -> _Range:
-        """The range that holds the first byte."""
-        index = bisect.bisect_right(self._ranges, address, key=lambda found: found.address) - 1
-        if index < 0 or address >= self._ranges[index].end:
-            raise OutsideMemory(address, length)
-        return self._ranges[index]
+    def _find(self, address: int, length: int) -> list[tuple[_Range, int, int]]:
+        """The ranges that hold these bytes, with where the bytes start in each one's view, and how many it holds."""
+        parts: list[tuple[_Range, int, int]] = []
+        at, end = address, address + length
+        while at < end:
+            index = bisect.bisect_right(self._ranges, at, key=lambda found: found.address) - 1
+            if index < 0 or at >= self._ranges[index].end:
+                raise OutsideMemory(address, length)
+            found = self._ranges[index]
+            here = min(end, found.end) - at
+            parts.append((found, found.start + at - found.address, here))
+            at += here
+        return parts
 
     def read(self, address: int, length: int) -> bytes:
         """Read; raises `OutsideMemory`."""
-        found = self._find(address, length)
-        start = found.start + address - found.address
-        here = min(length, found.end - address)
-        data = found.view[start:start + here]
-        return data if here == length else data + self.read(address + here, length - here)
+        return b"".join(found.view[start:start + here] for found, start, here in self._find(address, length))
 
     def write(self, address: int, data: bytes) -> None:
-        """Write; raises `OutsideMemory`, also for what is read-only."""
-        found = self._find(address, len(data))
-        if not found.writable:
+        """Write all of it, or nothing: raises `OutsideMemory`, also for what is read-only."""
+        parts = self._find(address, len(data))
+        if not all(found.writable for found, _, _ in parts):
             raise OutsideMemory(address, len(data))
-        start = found.start + address - found.address
-        here = min(len(data), found.end - address)
-        found.view[start:start + here] = data[:here]
-        if here < len(data):
-            self.write(address + here, data[here:])
+        done = 0
+        for found, start, here in parts:
+            found.view[start:start + here] = data[done:done + here]
+            done += here
