@@ -307,8 +307,18 @@ def test_a_vector_is_programmed_when_its_descriptor_comes_and_goes():
     vectors.fire(1)
     vectors.fire(0)
     assert (rings(event), dict(vectors.counts)) == (1, {0: 1, 1: 1})
+    # Another place to tell is nothing to the device.
+    vectors.set_descriptors(1, [os.dup(event)])
+    vectors.fire(1)
+    assert (rings(event), programmed) == (1, [(1, True)])
     vectors.set_descriptors(0, [None, None])
     assert programmed == [(1, True), (1, False)]
+    # After a reset nothing has to be taken back, and all has to be written again.
+    vectors.set_descriptors(0, [os.dup(event), os.dup(event)])
+    vectors.forget()
+    vectors.set_descriptors(0, [None, os.dup(event)])
+    assert programmed[2:] == [(0, True), (1, True), (1, True)]
+    vectors.close()
     os.close(event)
 
 

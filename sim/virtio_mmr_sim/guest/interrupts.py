@@ -45,11 +45,15 @@ class Line:
 
 
 class Vectors:
-    """MSI-X. *program* is called with a vector, and whether it is to be sent or held back in the device."""
+    """MSI-X. *program* is called with a vector, and whether it is to be sent or held back in the device.
+
+    A vector is set up only while it is held back, for what a change of its entry would do to messages is undefined.
+    """
 
     def __init__(self, count: int, program: Callable[[int, bool], None]):
         self._descriptors: list[int | None] = [None] * count
         self._program = program
+        self._live: set[int] = set()
         #: Messages by vector.
         self.counts: Counter[int] = Counter()
 
@@ -57,9 +61,17 @@ class Vectors:
         """From vector *start* on; old ones are closed."""
         for vector, descriptor in enumerate(descriptors, start):
             old, self._descriptors[vector] = self._descriptors[vector], descriptor
-            if descriptor is not None or old is not None:
-                self._program(vector, descriptor is not None)
+            if descriptor is not None and vector not in self._live:
+                self._program(vector, True)
+                self._live.add(vector)
+            elif descriptor is None and vector in self._live:
+                self._program(vector, False)
+                self._live.remove(vector)
             close(old)
+
+    def forget(self) -> None:
+        """The device has been reset: it holds every vector back."""
+        self._live.clear()
 
     def fire(self, vector: int) -> None:
         """A message has come."""

@@ -184,12 +184,17 @@ class Session:
         """
         routing_id, memory = PHYSICAL + function, GuestMemory()
         shown: RawDevice | HypervisedDevice
+
+        def attach(guest: HypervisedDevice) -> TransitionalDevice:
+            # The hypervisor opens the gate: what the function sends then must have somewhere to go.
+            self.bridge.attach(routing_id, guest.function, memory)
+            return self._attach(guest, routing_id, policy)
+
         if show is Show.HYPERVISOR:
             try:
-                shown = HypervisedDevice(lambda guest: self._attach(guest, routing_id, policy))
+                shown = HypervisedDevice(attach)
             except (NativeError, Unfit) as error:
                 raise self._failure(str(error)) from error
-            self.bridge.attach(routing_id, shown.function, memory)
             self.bridge.settled.append(shown.poll)
         else:
             kind = ModernDevice if show is Show.MODERN else RawDevice
@@ -240,6 +245,8 @@ class Session:
 
     def outcome(self, machine: Machine, problems: list[str], said: dict[str, list[str]] | None = None) -> Outcome:
         """What became of the guest on *machine*; *said* is in place of its own words."""
+        if strange := machine.shown.strange:
+            problems = [*problems, f"{strange} messages came that no vector of the design sends"]
         if problems and machine.complaint:
             problems = [*problems, f"QEMU says: {machine.complaint}"]
         return Outcome(machine.said if said is None else said, machine.interrupts, self.summary(), problems, self.text,

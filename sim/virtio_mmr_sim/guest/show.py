@@ -9,7 +9,7 @@ from virtio_mmr.spec.control import TABLE as CONTROL
 from virtio_mmr.spec.control import BadState
 from virtio_mmr.spec.msix import ENTRY, ENTRY_SIZE
 
-from virtio_mmr_sim.host.hypervisor import Guest, GuestStopped, TransitionalDevice, finish
+from virtio_mmr_sim.host.hypervisor import GuestStopped, TransitionalDevice, finish
 from virtio_mmr_sim.host.hypervisor.configuration import IO_BAR, TABLE_BAR
 from virtio_mmr_sim.model.tlp import extent
 from virtio_mmr_sim.native.model import Unsupported
@@ -33,6 +33,8 @@ class Shown:
         #: Hears each time that the guest is told of a vector, or of its line (None).
         self.told: Callable[[int | None], None] = lambda vector: None
         self.messages = Vectors(vectors, self.program_vector)
+        #: Writes to the doorbells that no entry of the table sends; they tell the guest nothing.
+        self.strange = 0
         self.intx = Line(lambda: self.told(None))
 
     def program_vector(self, vector: int, wanted: bool) -> None:
@@ -40,15 +42,17 @@ class Shown:
         raise NotImplementedError
 
     def entry(self, vector: int, wanted: bool) -> list[tuple[int, int]]:
-        """The writes that set up a vector's table entry: offset in the table, and value."""
+        """The writes that set up a vector's table entry, or mask it: offset in the table, and value."""
         address = DOORBELL + VECTOR_SPACING * vector
         values = {"address_low": address & 0xFFFF_FFFF, "address_high": address >> 32, "data": vector,
-                  "vector_control": int(not wanted)}
+                  "vector_control": 0} if wanted else {"vector_control": 1}
         return [(ENTRY_SIZE * vector + ENTRY[name].offset, value) for name, value in values.items()]
 
     def deliver(self, address: int, data: int) -> None:
-        """A message has come that such an entry has sent."""
-        assert address == DOORBELL + VECTOR_SPACING * data, f"a message {data:#x} to {address:#x}"
+        """A message has come; the guest is told if it is what a vector's entry sends."""
+        if data >= self.vectors or address != DOORBELL + VECTOR_SPACING * data:
+            self.strange += 1
+            return
         self.messages.fire(data)
         self.told(data)
 
@@ -116,7 +120,11 @@ class RawDevice(Shown):
     def reset(self) -> None:
         """A function-level reset."""
         self._bases.clear()
-        self.bridge.config_write(self._express + _DEVICE_CONTROL, _INITIATE_RESET, 0b0011, **self._target)
+        # The register's other fields are the guest's, and Max_Payload_Size outlives the reset (PCIe 6.6.2).
+        place = self._express + _DEVICE_CONTROL
+        control = self.bridge.config_read(place, 0b0011, **self._target) & 0xFFFF
+        self.bridge.config_write(place, control | _INITIATE_RESET, 0b0011, **self._target)
+        self.messages.forget()
         self.intx.set_level(False)
 
     # Configuration space
@@ -222,17 +230,19 @@ class HypervisedDevice(Shown):
     """An ordinary transitional device with its registers in I/O BAR 0, which the hypervisor model makes.
 
     This is the hypervisor's `Guest`; *function* is whom the bridge tells of messages. *attach* gives a function to a
-    guest, again after each reset.
+    guest, again after each reset; it may let the function into memory, so all else is ready by then.
     """
 
-    def __init__(self, attach: Callable[[Guest], TransitionalDevice]):
+    def __init__(self, attach: Callable[["HypervisedDevice"], TransitionalDevice]):
+        super().__init__(0, True)
         self._attach = attach
         #: Why the guest must not go on; zero if it may.
         self.stopped = BadState(0)
         self.function = _Doorbell(self)
         self.device = attach(self)
-        table = self.device.interrupts.table
-        super().__init__(table.vectors if table else 0, True)
+        if table := self.device.interrupts.table:
+            self.vectors = table.vectors
+            self.messages = Vectors(self.vectors, self.program_vector)
         self.regions = {index: Region(size) for index, size in self.device.bar_sizes.items()}
         self.regions[CONFIG_REGION] = Region(spec.CLASSIC_SIZE)
 
@@ -271,6 +281,7 @@ class HypervisedDevice(Shown):
     def reset(self) -> None:
         """The hypervisor takes the function back and gives it away anew."""
         finish(self.device.detach())
+        self.messages.forget()
         self.device = self._attach(self)
 
     def program_vector(self, vector: int, wanted: bool) -> None:
