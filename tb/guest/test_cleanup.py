@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,31 +34,78 @@ def is_running(process):
         return False
 
 
-def wait_for(what):
+def wait_for(what, run, output):
+    """What *what* gives, as soon as there is anything, while *run* prints into *output*."""
     end = time.monotonic() + 60
     while not (found := what()):
-        assert time.monotonic() < end
+        assert time.monotonic() < end, f"ended with {run.poll()}, printed: {printed(output)}"
         time.sleep(0.05)
     return found
 
 
-@pytest.mark.parametrize("victim", ["the guest", "the server, by SIGKILL", "the server, by SIGTERM"])
-def test_a_run_that_is_killed_leaves_nothing_behind(victim, guest_parts, tmp_path):
+def printed(output):
+    output.seek(0)
+    return output.read().decode(errors="replace")
+
+
+def guests(run):
+    """QEMU processes of *run*."""
+    found = []
+    for child in children(run.pid):
+        try:
+            if b"vfio-user-pci" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+        except OSError:
+            pass
+    return found
+
+
+@contextmanager
+def started(command, environment):
+    """*command* as a process, and the file that it prints into; neither it nor a guest of it outlives the test."""
+    with tempfile.TemporaryFile() as output, subprocess.Popen(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT) as run:
+        try:
+            yield run, output
+        finally:
+            for guest in guests(run):
+                os.kill(guest, signal.SIGKILL)
+            run.kill()
+
+
+@pytest.fixture
+def environment(guest_parts, tmp_path):
+    """Of a run whose temporary files are in this test's folder."""
     guest_parts()
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "virtio_mmr.cli", "guest", "seabios", "--show", "hypervisor"]
-    with tempfile.TemporaryFile() as output:
-        run = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        [guest] = wait_for(lambda: [child for child in children(run.pid)
-                                    if b"vfio-user-pci" in Path(f"/proc/{child}/cmdline").read_bytes()])
+    return {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+COMMAND = [sys.executable, "-m", "virtio_mmr.cli", "guest", "seabios", "--show", "hypervisor"]
+
+
+@pytest.mark.parametrize("victim", ["the guest", "the server, by SIGKILL", "the server, by SIGTERM"])
+def test_a_run_that_is_killed_leaves_nothing_behind(victim, environment, tmp_path):
+    with started(COMMAND, environment) as (run, output):
+        [guest] = wait_for(lambda: guests(run), run, output)
         if victim == "the guest":
             os.kill(guest, signal.SIGKILL)
-            assert run.wait(60) == 1
-            output.seek(0)
-            assert b"vmmr guest: " in output.read()
+            assert run.wait(60) == 1, printed(output)
+            assert "vmmr guest: QEMU was ended by signal 9" in printed(output)
         else:
             run.send_signal(signal.SIGKILL if "SIGKILL" in victim else signal.SIGTERM)
             run.wait(60)
-    wait_for(lambda: not is_running(guest))
+        wait_for(lambda: not is_running(guest), run, output)
     assert not list(tmp_path.iterdir())
-    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
+    again = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.0])
+def test_a_run_that_is_killed_before_it_has_a_guest_leaves_nothing_either(seconds, environment, tmp_path):
+    with started(COMMAND, environment) as (run, output):
+        time.sleep(seconds)
+        if guests(run):
+            pytest.skip("the guest was there already")
+        run.kill()
+        assert run.wait(60) == -signal.SIGKILL, printed(output)
+    assert not list(tmp_path.iterdir())
