@@ -101,7 +101,7 @@ def test_fault_is_found(tmp_path, fault, finder):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("device", sorted({fault.device for fault in FAULTS}))
+@pytest.mark.parametrize("device", sorted({fault.device for fault in FAULTS if TRAFFIC in fault.found_by}))
 def test_random_traffic_finds_nothing_in_the_gateware_as_it_is(tmp_path, device):
     code, report, _ = outcome(TRAFFIC, tmp_path, device=device)
     assert code == 0, report
