@@ -216,3 +216,18 @@ def test_a_console_that_ends_anywhere_is_judged(last):
     task = linux.Rng()
     assert any("different random numbers were due" in text
                for text in linux.problems(linux.Boot("rng"), task, machine))
+
+
+def test_ipxe_is_told_to_load_from_the_peer(monkeypatch, tmp_path):
+    made = []
+
+    def stop(*arguments, **options):
+        raise StopIteration
+
+    monkeypatch.setattr(ipxe, "tool", lambda progress: None)
+    monkeypatch.setattr(packages, "bundle", lambda name, progress: tmp_path)
+    monkeypatch.setattr(ipxe, "Net", made.append)
+    monkeypatch.setattr(ipxe, "Session", stop)
+    with pytest.raises(StopIteration):
+        ipxe.run(Show.RAW)
+    assert made[0].dhcp.boot_file == f"http://{made[0].host.address}/boot"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from virtio_mmr.spec.device_types import NET
 
 from virtio_mmr_sim.device.net import Net
-from virtio_mmr_sim.device.peer import Peer
+from virtio_mmr_sim.device.peer import ADDRESS, Peer
 
 from . import designs, packages
 from .designs import Show
@@ -67,9 +67,7 @@ def run(show: Show, *, limit: float = 300, keep: bool = False, echo: Callable[[s
     tool(progress)
     image = packages.bundle("ipxe", progress) / "usr/share/qemu/pxe-virtio.rom"
     loaded = program()
-    peer = Peer({"boot": loaded})
-    peer = Peer({"boot": loaded}, boot_file=f"http://{peer.host.address}/boot")
-    device = Net(peer)
+    device = Net(Peer({"boot": loaded}, boot_file=f"http://{ADDRESS.ip}/boot"))
     progress("building the device ...")
     with Session(designs.text("net", show, io=True), lambda number: device, keep=keep) as session:
         machine = session.show(show)

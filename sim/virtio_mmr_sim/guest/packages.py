@@ -49,7 +49,8 @@ def bundle(name: str, progress: Callable[[str], None] = lambda text: None) -> Pa
     except FetchError as error:
         raise PackagesMissing(
             f"this guest needs Debian's {', '.join(plan.packages)} from {plan.suites[-1]}, which could not be fetched: "
-            f"{error}; unpack them below {prefix} yourself, and put a file {toolchain.PREFIX_STAMP} with {{}} beside"
+            f"{error}; unpack them below {prefix} yourself, and put a file {toolchain.PREFIX_STAMP} with {{}} "
+            "in that folder"
         ) from None
     return prefix
 
