@@ -1,7 +1,9 @@
-"""Does to a design what a guest has done, without the guest, and says where it answers otherwise.
+"""Does to a design what a guest has done, without the guest, and says where it answers otherwise than then.
 
-The device behind the back-end boundary only acknowledges resets, so nothing is used and no interrupt
-comes: interrupt status is not compared.
+What is expected is what this design answered when the guest was recorded: that finds changes, not mistakes that it had
+already. The device behind the back-end boundary only acknowledges resets, so nothing is used and no interrupt comes:
+interrupts in the recording are passed over, and registers that tell of them are not compared. Of what the client asks
+only accesses are recorded, neither resets nor where interrupts are to go.
 """
 
 from collections.abc import Sequence
