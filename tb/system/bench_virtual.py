@@ -175,8 +175,9 @@ async def a_function_level_reset_concerns_one_function(tb):
     express = next(placed.offset for placed in tb.virtual_space.capabilities if placed.name == "express")
     tb.resets.clear()
     await tb.host.config_write(express + 8, FUNCTION_RESET, 2, function=2)
-    assert [await vf.load(function, STATUS, 1) for function in (1, 2, 3)] == [3, 0, 3]
+    # Hard IP holds accesses to the configuration space of a function back while its reset goes on.
     assert [await tb.host.config_read(COMMAND, 2, function=function) for function in (1, 2, 3)] == [4, 0, 4]
+    assert [await vf.load(function, STATUS, 1) for function in (1, 2, 3)] == [3, 0, 3]
     await tb.host.settle()
     assert [(request.function, request.cause) for request in tb.resets] == [(2, FLR)]
 
