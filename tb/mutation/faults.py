@@ -597,8 +597,13 @@ FAULTS = (
         "completions stop for ever if the block drops a write",
         (block("adapters_ultrascale", "completions_go_on_if_the_ip_never_speaks_of_a_write"),)),
     Fault(
-        "adapters/ultrascale_tx.py", "sent & sent_number[5] & (count <= unsent)", "sent & sent_number[5]",
+        "adapters/ultrascale_tx.py", "Mux(sent & sent_number[5] & (count <= unsent), count, 0)",
+        "sent & sent_number[5] & (unsent != 0)",
         "a number that comes late lets a completion overtake a newer write",
+        (block("adapters_ultrascale", "a_number_that_comes_late_speaks_of_no_newer_write"),)),
+    Fault(
+        "adapters/ultrascale_tx.py", "sent & sent_number[5] & (count <= unsent)", "sent & sent_number[5]",
+        "a number that comes late makes completions wait for writes that have been given up",
         (block("adapters_ultrascale", "a_number_that_comes_late_speaks_of_no_newer_write"),)),
     Fault(
         "adapters/ultrascale_plus.py", "lend.eq(self.np_ok & (lent < 15))", "lend.eq(self.np_ok)",
@@ -617,6 +622,10 @@ FAULTS = (
         "adapters/watch.py", "now.reset.eq(level(self.resetting))", "now.reset.eq(0)",
         "no function hears of its reset",
         (block("adapters_watch", "every_function_hears_of_its_last_state_and_of_each_reset_once"),)),
+    Fault(
+        "adapters/watch.py", "look.eq(Mux(turn, last_written, in_turn))", "look.eq(in_turn)",
+        "a function hears of what software has written only in its turn",
+        (block("adapters_watch", "a_function_that_was_written_is_heard_of_at_once"),)),
     Fault(
         "windows/extension.py", "door.read_data_valid.eq(door.read_received & ~answered)",
         "door.read_data_valid.eq(door.read_received)",

@@ -94,7 +94,7 @@ class UltraScalePlus(wiring.Component):
     """The IP's streams and status on one side, the endpoint on the other.
 
     Latency: see `CompleterRequests`, `RequesterCompletions` and `DescriptorTransmitter`. A change of a function's state
-    reaches its row some clocks after as many clocks as there are functions.
+    reaches its row some clocks after it is seen: see `FunctionWatcher`.
 
     Members
     -------
@@ -266,6 +266,9 @@ class UltraScalePlus(wiring.Component):
             m.d.sync += physical_done.eq(0)
         m.d.comb += [
             self.cfg_flr_done.eq(physical_done),
+            # The IP tells of every write, not only of those in the core's windows.
+            watcher.written.eq(self.cfg_ext_write_received),
+            watcher.written_function.eq(own_number(self.cfg_ext_function_number, first)),
             watcher.resetting[0].eq(self.cfg_flr_in_process[0]),
             watcher.msix_enable[0].eq(self.cfg_interrupt_msix_enable[0]),
         ]

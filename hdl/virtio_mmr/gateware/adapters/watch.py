@@ -13,8 +13,9 @@ from .link import FunctionChange
 class FunctionWatcher(wiring.Component):
     """Looks at one function after the other and compares its levels with what was last told.
 
-    A change is noticed within *functions* clocks, if none waits. Of a function in reset nothing but the reset is told,
-    once; its other levels count as zero until it is over.
+    Every second look is at the function whose configuration space was last written: its change is noticed within two
+    clocks, every other one within twice as many as there are functions, if none waits. Of a function in reset nothing
+    but the reset is told, once; its other levels count as zero until it is over.
 
     Parameters
     ----------
@@ -25,6 +26,9 @@ class FunctionWatcher(wiring.Component):
     -------
     bus_master, msix_enable, msix_mask, resetting : In(functions)
         Levels of each function.
+    written : In(1), written_function : In(8)
+        Software has written to this function's configuration space, one clock; its levels may change then or later. A
+        number that is no function's is ignored.
     look : Out(range(functions))
         The function that is looked at in this clock.
     change : Out(stream.Signature(FunctionChange))
@@ -36,6 +40,8 @@ class FunctionWatcher(wiring.Component):
         self._functions = functions
         super().__init__({
             **{name: In(functions) for name in ("bus_master", "msix_enable", "msix_mask", "resetting")},
+            "written": In(1),
+            "written_function": In(8),
             "look": Out(range(functions)),
             "change": Out(stream.Signature(FunctionChange)),
             "reset_done": Out(1),
@@ -71,7 +77,11 @@ class FunctionWatcher(wiring.Component):
             read, write = rows.read_port(domain="comb"), rows.write_port()
             # After the core's reset rows are zero again, one after the other.
             starting, step = Signal(init=1), Signal()
+            in_turn, last_written, turn = Signal.like(look), Signal.like(look), Signal()
+            with m.If(self.written & (self.written_function < self._functions)):
+                m.d.sync += last_written.eq(self.written_function)
             m.d.comb += [
+                look.eq(Mux(turn, last_written, in_turn)),
                 read.addr.eq(look),
                 told.eq(read.data),
                 write.addr.eq(look),
@@ -80,9 +90,11 @@ class FunctionWatcher(wiring.Component):
                 write.en.eq(step),
             ]
             with m.If(step):
-                m.d.sync += look.eq(Mux(look == self._functions - 1, 0, look + 1))
-                with m.If(look == self._functions - 1):
-                    m.d.sync += starting.eq(0)
+                m.d.sync += turn.eq(~turn & ~starting)
+                with m.If(~turn):
+                    m.d.sync += in_turn.eq(Mux(in_turn == self._functions - 1, 0, in_turn + 1))
+                    with m.If(in_turn == self._functions - 1):
+                        m.d.sync += starting.eq(0)
                 with m.If(~starting & (now != told)):
                     m.d.sync += [change.valid.eq(1), change.p.eq(now.as_value() << 8), change.p.function.eq(look)]
         with m.If(change.valid & change.ready):
