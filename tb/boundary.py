@@ -86,6 +86,7 @@ class Boundary:
             assert len(gathered) == fields["bytes"] and fields["report"]
             blocked = self._judge() == BLOCKED
             if not blocked:
+                # Writes are posted: one that reaches no memory is lost, and nobody is told.
                 with contextlib.suppress(OutsideMemory):
                     self.memory.write(fields["address"], gathered)
             self.event("dma_write_done", context=fields["context"], status=int(blocked))

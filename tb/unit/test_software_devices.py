@@ -366,3 +366,12 @@ def test_more_reads_than_a_context_can_name_wait_in_order():
         port.take_read_data([Item(0, beat)])
     assert wire.reads[65536:] == [(65536, free[0]), (65537, free[1])]
     assert [number for number, part in enumerate(pending) if part.done] == [5, 7]
+
+
+def test_the_boundary_of_these_tests_loses_writes_that_reach_no_memory():
+    """As a link does with posted writes; the device hears that it has sent it."""
+    wire = Boundary(size=4096)
+    wire.put("dma_write", function=0, epoch=0, address=4094, bytes=4, report=1, context=7)
+    wire.put("dma_write_data", data=0x64636261, bytes=4, last=1)
+    assert [item.fields for item in wire.take_all()["dma_write_done"]] == [{"context": 7, "status": 0}]
+    assert wire.memory.read(0, 4096) == bytes(4096)
