@@ -196,7 +196,8 @@ class UltraScaleIp:
 
     def _target(self, request: Any) -> int:
         """The function that a configuration request is for."""
-        return request.device << 3 | request.function if self._config.vf is not None else request.function
+        device, function = int(request.device), int(request.function)
+        return device << 3 | function if self._config.vf is not None else function
 
     async def _serve(self) -> None:
         while True:
