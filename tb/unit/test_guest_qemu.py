@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from virtio_mmr.cli import main
 from virtio_mmr_sim import toolchain
-from virtio_mmr_sim.guest import ipxe, linux, packages, qemu, record, seabios, session
+from virtio_mmr_sim.guest import dpdk, ipxe, linux, packages, qemu, record, seabios, session
 from virtio_mmr_sim.guest.designs import Show
 from virtio_mmr_sim.guest.memory import GuestMemory
 from virtio_mmr_sim.guest.qemu import Qemu
@@ -67,7 +67,8 @@ def test_one_that_is_too_old_is_replaced_or_refused(monkeypatch, version, words)
 
 
 @pytest.mark.parametrize("run", [
-    lambda: linux.run(linux.Boot("rng")), lambda: seabios.run(Show.RAW), lambda: ipxe.run(Show.RAW)])
+    lambda: linux.run(linux.Boot("rng")), lambda: seabios.run(Show.RAW), lambda: ipxe.run(Show.RAW),
+    lambda: dpdk.run(Show.RAW, 1)])
 def test_nothing_is_built_or_fetched_for_a_qemu_that_is_not_there(monkeypatch, run):
     def must_not(*arguments, **options):
         raise AssertionError("too early")

@@ -14,6 +14,7 @@ from virtio_mmr_sim.device.network.mirror import Source
 from . import designs, initramfs, packages
 from .designs import Show
 from .linux import PARAMETERS
+from .qemu import tool
 from .session import GuestFailed, Outcome, Session
 
 KERNEL = "6.12"
@@ -70,11 +71,12 @@ def run(show: Show, frames: int, *, limit: float = 600, keep: bool = False, echo
 
     Raises
     ------
-    packages.PackagesMissing
-        If kernel or DPDK cannot be had.
+    qemu.QemuError, packages.PackagesMissing
+        If QEMU, kernel or DPDK cannot be had.
     GuestFailed
         If testpmd does not start to forward, or frames stay away.
     """
+    tool(progress)
     image, modules = packages.kernel(KERNEL, progress)
     packages.bundle("busybox", progress)
     archive = initramfs.linux(modules, ("uio", "uio_pci_generic"), _SCRIPT, _files(packages.bundle("dpdk", progress)))
