@@ -193,15 +193,16 @@ ULTRASCALE_VIRTUAL = Device(
     "pcie4-virtual", VIRTUAL.text + 'reads = 32\n[datapath]\nadapter = "pcie4_uscale_plus"\n')
 
 #: What Linux drove when it was recorded.
-RECORDED = Device("recorded-net", record.load(
-    Path(__file__).parents[1] / "golden" / "linux-6.12-net-raw.jsonl")[0]["device"])
+RECORDED = [
+    Device(f"recorded-{name}", record.load(Path(__file__).parents[1] / "golden" / f"{name}.jsonl")[0]["device"])
+    for name in ("linux-6.12-net-raw", "linux-6.1-blk-raw-intx", "linux-6.12-net-modern", "seabios-blk-raw")]
 
 DEVICES = {
     device.name: device
     for device in (
         net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG, TRANSITIONAL, TRANSITIONAL_RNG, dma(64), dma(128),
         VIRTUAL, ultrascale(64), ultrascale(128), ultrascale(256), ultrascale(128, "pcie4c_uscale_plus"),
-        ULTRASCALE_VIRTUAL, series7(dma(64)), series7(dma(128)), series7(TRANSITIONAL), RECORDED)
+        ULTRASCALE_VIRTUAL, series7(dma(64)), series7(dma(128)), series7(TRANSITIONAL), *RECORDED)
 }
 
 #: The widths that are in wide use, and the odd ones out.
@@ -216,7 +217,7 @@ MODERN = ("transitional", "transitional-rng")
 VIRTUAL_DEVICES = ("virtual",)
 
 #: Devices of recorded guests.
-GOLDEN_DEVICES = ("recorded-net",)
+GOLDEN_DEVICES = tuple(device.name for device in RECORDED)
 
 #: Devices that do DMA.
 REACHING = ("dma-64", "dma-128")

@@ -1,6 +1,8 @@
 """Recorded guests over TLPs, on the devices that they were recorded on."""
 
-from system.devices import GOLDEN_DEVICES as DEVICES  # noqa: F401
+from system.devices import GOLDEN_DEVICES
+
+DEVICES, FULL = GOLDEN_DEVICES[:1], GOLDEN_DEVICES[1:]
 
 BENCH = "bench_golden"
 
