@@ -35,6 +35,7 @@ module card (
     wire [1:0]   pcie_cq_np_req;
     wire [5:0]   pcie_rq_seq_num0, pcie_rq_seq_num1;
     wire         pcie_rq_seq_num_vld0, pcie_rq_seq_num_vld1;
+    wire [3:0]   pcie_tfc_nph_av;
 
     // --- Status and control ---------------------------------------------------------------------------------
     wire [1:0]   cfg_max_payload;
@@ -76,6 +77,7 @@ module card (
         .pcie_cq_np_req(pcie_cq_np_req),
         .pcie_rq_seq_num0(pcie_rq_seq_num0), .pcie_rq_seq_num_vld0(pcie_rq_seq_num_vld0),
         .pcie_rq_seq_num1(pcie_rq_seq_num1), .pcie_rq_seq_num_vld1(pcie_rq_seq_num_vld1),
+        .pcie_tfc_nph_av(pcie_tfc_nph_av),
 
         .cfg_max_payload(cfg_max_payload), .cfg_max_read_req(cfg_max_read_req), .cfg_rcb_status(cfg_rcb_status),
         .cfg_bus_number(cfg_bus_number),
@@ -128,6 +130,7 @@ module card (
         .pcie_cq_np_req(pcie_cq_np_req),
         .pcie_rq_seq_num0(pcie_rq_seq_num0), .pcie_rq_seq_num_vld0(pcie_rq_seq_num_vld0),
         .pcie_rq_seq_num1(pcie_rq_seq_num1), .pcie_rq_seq_num_vld1(pcie_rq_seq_num_vld1),
+        .pcie_tfc_nph_av(pcie_tfc_nph_av),
 
         // The IP does not show Extended Tag Field Enable: 32 reads in flight are always allowed.
         .extended_tag(1'b0),

@@ -35,6 +35,7 @@ module pcie4_uscale_plus_0 (
     input  wire [1:0]   pcie_cq_np_req,
     output wire [5:0]   pcie_rq_seq_num0, pcie_rq_seq_num1,
     output wire         pcie_rq_seq_num_vld0, pcie_rq_seq_num_vld1,
+    output wire [3:0]   pcie_tfc_nph_av,
 
     output wire [1:0]   cfg_max_payload,
     output wire [2:0]   cfg_max_read_req,

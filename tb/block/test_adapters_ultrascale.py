@@ -18,7 +18,12 @@ from block.simulation import (
     tlp_packets,
 )
 from virtio_mmr.config import loads
-from virtio_mmr.gateware.adapters.ultrascale_plus import InterruptPin, NonPostedCredit, UltraScalePlus
+from virtio_mmr.gateware.adapters.ultrascale_plus import (
+    InterruptPin,
+    NonPostedCredit,
+    ReadCredit,
+    UltraScalePlus,
+)
 from virtio_mmr.gateware.adapters.ultrascale_rx import CompleterRequests, RequesterCompletions
 from virtio_mmr.gateware.adapters.ultrascale_tx import DescriptorTransmitter
 from virtio_mmr_sim.model.tlp import (
@@ -504,6 +509,43 @@ def test_credit_is_never_lent_twice():
             places += rng.randrange(-2, 3)
             places = max(0, min(places, 32))
         assert given > 500
+
+    simulate(dut, play)
+
+
+@pytest.mark.parametrize("most", [1, 2, 15, 40])
+def test_no_read_leaves_without_credit(most):
+    """Whatever the way to the IP takes, and though the credit is shown late; and every credit is used."""
+    rng = random.Random(most)
+    dut = ReadCredit()
+
+    async def play(ctx):
+        # Of the host; reads on their way, and what the IP shows, oldest first.
+        credit, on_their_way, shown = most, 0, [most] * 3
+        lent: list[int] = []
+        leaves = sent = 0
+        for clock in range(4000):
+            # For a while the host gives nothing back.
+            if lent and lent[0] <= clock and not 1000 < clock < 2000:
+                lent.pop(0)
+                credit += 1
+            shown = [*shown[1:], credit]
+            goes = on_their_way > 0 and rng.random() < 0.3
+            ctx.set(dut.available, min(shown[0], 15))
+            comes = rng.random() < 0.6 and ctx.get(dut.ok)
+            ctx.set(dut.leaves, comes)
+            ctx.set(dut.sent, goes)
+            on_their_way += comes - goes
+            leaves += comes
+            if goes:
+                assert credit, "the IP has to hold a read"
+                credit -= 1
+                sent += 1
+                lent.append(clock + rng.randrange(20, 40))
+            await ctx.tick()
+            if clock == 1900:
+                assert on_their_way == credit == 0, "a read waits although there is credit" if credit else ""
+        assert sent > 20 * min(most, 10)
 
     simulate(dut, play)
 

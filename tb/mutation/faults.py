@@ -441,7 +441,7 @@ FAULTS = (
         "a late completion brings another read's data", (block(
             "requester_reads", "completion_that_comes_too_late_is_nobodys_even_if_its_tag_was_wanted"),)),
     Fault(
-        "requester/requester.py", "may_leave.eq(before == 0)", "may_leave.eq(1)",
+        "requester/requester.py", "may_leave.eq((before == 0) & others)", "may_leave.eq(others)",
         "a read overtakes a write",
         (block("requester_writes", "no_read_leaves_before_a_write_that_was_handed_in_earlier"),)),
     Fault(
@@ -605,6 +605,11 @@ FAULTS = (
         "adapters/ultrascale_tx.py", "sent & sent_number[5] & (count <= unsent)", "sent & sent_number[5]",
         "a number that comes late makes completions wait for writes that have been given up",
         (block("adapters_ultrascale", "a_number_that_comes_late_speaks_of_no_newer_write"),)),
+    Fault(
+        "adapters/ultrascale_plus.py", "self.ok.eq(self.available > unseen)", "self.ok.eq(self.available != 0)",
+        "a read leaves without credit, and what comes behind it waits in the block",
+        (block("adapters_ultrascale", "no_read_leaves_without_credit"),
+         bench("dma", "while_the_host_takes_no_reads_everything_else_goes_on")), device="pcie4-128"),
     Fault(
         "adapters/ultrascale_plus.py", "lend.eq(self.np_ok & (lent < 15))", "lend.eq(self.np_ok)",
         "the block gets credit for more requests than there are places",

@@ -102,6 +102,32 @@ async def writes_change_the_bytes_that_they_name_and_no_others(tb):
 
 
 @case(bring_up=False)
+async def while_the_host_takes_no_reads_everything_else_goes_on(tb):
+    if not tb.config.datapath.hard_ip.described:
+        tb.skip("the link does not tell of credit for reads")
+    memory = Memory(tb)
+    await memory.start()
+    content = tb.rng.randbytes(REGION)
+    await memory.region.write(0, content)
+    for credit in (0, 1, 3):
+        tb.sink.read_credit = credit
+        await ClockCycles(tb.dut.clk, 20)
+        # More than the credit, each in pieces.
+        for number in range(6):
+            memory.read(number * 2048, 1024, number)
+        await tb.host.settle(200)
+        written = tb.rng.randbytes(64)
+        memory.write(REGION - 64, written, 7)
+        assert await memory.done() == (7, QUEUED)
+        assert await tb.legacy.read(STATUS, 1) == 7
+        assert bytes(await memory.region.read(REGION - 64, 64)) == written
+        if not credit:
+            tb.sink.read_credit = 1
+        for number in range(6):
+            assert await memory.answer() == (0, number, OK, content[number * 2048:number * 2048 + 1024])
+
+
+@case(bring_up=False)
 async def a_read_behind_a_write_sees_it(tb):
     memory = Memory(tb)
     await memory.start()

@@ -587,6 +587,11 @@ class Endpoint(wiring.Component):
             wiring.connect(m, requester.reads, egress.reads)
             wiring.connect(m, wiring.flipped(self.link.completions) if described else ingress.completions,
                            requester.completions)
+            if described:
+                m.d.comb += [
+                    requester.reads_ok.eq(self.link.reads_ok),
+                    self.link.read_leaves.eq(requester.read_leaves),
+                ]
             m.d.comb += [
                 egress.complete.eq(completion.complete),
                 egress.left.eq(completion.left),

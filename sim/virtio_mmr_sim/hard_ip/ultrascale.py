@@ -41,6 +41,9 @@ from .configuration import space_behind
 #: Most credits for non-posted requests that the block keeps.
 _MOST_CREDIT = 32
 
+#: Reads for whose headers the host has room.
+_READ_CREDIT = 64
+
 #: Clocks that an answer of the core to a configuration read may take.
 _MOST_CLOCKS = 2
 
@@ -74,6 +77,9 @@ class UltraScaleIp:
         #: What the core and the block sent to the host, oldest first.
         self.tlps: deque[list[int]] = deque()
         self._arrived = Event()
+        #: Headers of reads that the host has room for.
+        self.read_credit = _READ_CREDIT
+        self._read_credit_returns: list[int] = []
         #: Requests that were dropped because their function may not send any.
         self.blocked = 0
         #: Functions whose reset is going on.
@@ -97,7 +103,8 @@ class UltraScaleIp:
         for prefix in ("cc", "rq"):
             cocotb.start_soon(self._take(prefix))
         self._tasks = self._start()
-        for task in (self._count_credit(), self._tell_sent(), self._follow_pin(), self._follow_resets()):
+        for task in (self._count_credit(), self._show_read_credit(), self._tell_sent(), self._follow_pin(),
+                     self._follow_resets()):
             cocotb.start_soon(task)
 
     def _fork(self) -> random.Random:
@@ -158,6 +165,8 @@ class UltraScaleIp:
         self._answers.clear()
         self._waits.clear()
         self._resets.clear()
+        self._read_credit_returns.clear()
+        self.read_credit = _READ_CREDIT
         self._credit = self._bus = self._device = 0
         self._dut.cfg_ext_read_received.value = 0
         self._dut.cfg_ext_write_received.value = 0
@@ -381,6 +390,10 @@ class UltraScaleIp:
         d, payload = dwords[:4], tuple(dwords[4:])
         kind, length = d[2] >> 11 & 0xF, d[2] & 0x7FF
         assert kind in (0, 1) and len(payload) == length * kind and not d[3] >> 24 & 1 and not d[2] >> 15 & 1
+        if not kind:
+            assert self.read_credit, "the block must hold a read, and with it all that comes behind"
+            self.read_credit -= 1
+            self._read_credit_returns.append(self._rng.randrange(4, 40))
         self._waits.append((self._rng.randrange(2, 24), user >> 24 & 0xF | user >> 60 << 4))
         function = self._function(d[2] >> 16 & 0xFF)
         if not self.spaces[function].get("control.bus_master"):
@@ -400,6 +413,15 @@ class UltraScaleIp:
             if int(self._dut.rst.value):
                 continue
             self._credit = min(self._credit + int(self._dut.pcie_cq_np_req.value), _MOST_CREDIT)
+
+    async def _show_read_credit(self) -> None:
+        late = [0, 0]
+        while True:
+            await RisingEdge(self._dut.clk)
+            late = [min(self.read_credit, 15), *late[:-1]]
+            self._dut.pcie_tfc_nph_av.value = late[-1]
+            self.read_credit += sum(clocks <= 0 for clocks in self._read_credit_returns)
+            self._read_credit_returns = [clocks - 1 for clocks in self._read_credit_returns if clocks > 0]
 
     async def _tell_sent(self) -> None:
         while True:

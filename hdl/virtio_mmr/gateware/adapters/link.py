@@ -53,7 +53,11 @@ class Link(wiring.Signature):
     hit : Out(Hit)
         Of the first beat on offer; of no meaning for a configuration request.
     completions : Out(stream.Signature(completion_beat(width), always_ready=True))
-        With *completions* alone.
+        With *completions* alone, as the next two.
+    reads_ok : Out(1)
+        Another read will be taken at once, whatever waits for credit in the IP.
+    read_leaves : In(1)
+        A read is sent: it will come on ``tx``.
     tx : In(stream.Signature(raw_beat(width)))
         Completions, memory requests and MSI-X messages, in the order in which the host must see them, but that reads
         may pass and be passed. The beats of a packet follow without a gap. Where the IP takes descriptors, memory
@@ -79,8 +83,8 @@ class Link(wiring.Signature):
             "beats": Out(stream.Signature(tlp_beat(width))),
             "truncated": Out(1),
             "hit": Out(Hit),
-            **({"completions": Out(stream.Signature(completion_beat(width), always_ready=True))}
-               if completions else {}),
+            **({"completions": Out(stream.Signature(completion_beat(width), always_ready=True)),
+                "reads_ok": Out(1), "read_leaves": In(1)} if completions else {}),
             "tx": In(stream.Signature(raw_beat(width))),
             "np_ok": In(1),
             "control": Out(FunctionControl()),

@@ -64,6 +64,37 @@ class NonPostedCredit(wiring.Component):
         return m
 
 
+#: Clocks after the IP has taken a read until its credit has certainly been subtracted; AMD's guide speaks of two.
+_CREDIT_DELAY = 8
+
+
+class ReadCredit(wiring.Component):
+    """Lets reads go only as far as the host has credit for them, so that the IP never holds one before a write.
+
+    Members
+    -------
+    available : In(4)
+        Credit as the IP shows it, some clocks late; 15 stands for more, too.
+    leaves, sent : In(1)
+        A read is on its way to the IP; the IP takes it.
+    ok : Out(1)
+        There is credit for another one.
+    """
+
+    available: In(4)
+    leaves: In(1)
+    sent: In(1)
+    ok: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        # Reads on their way, and those whose credit may not have been subtracted yet.
+        unseen, ages = Signal(4), Signal(_CREDIT_DELAY)
+        m.d.sync += [ages.eq(Cat(self.sent, ages)), unseen.eq(unseen + self.leaves - ages[-1])]
+        m.d.comb += self.ok.eq(self.available > unseen)
+        return m
+
+
 class InterruptPin(wiring.Component):
     """Tells the IP of each change of INTA, one at a time.
 
@@ -113,6 +144,7 @@ class UltraScalePlus(wiring.Component):
         "pcie_rq_seq_num_vld0": "It is.",
         "pcie_rq_seq_num1": "A second one.",
         "pcie_rq_seq_num_vld1": "It is.",
+        "pcie_tfc_nph_av": "Credit of the host for headers of non-posted requests.",
         "extended_tag": "No port of the IP: high if Extended Tag Field Enable is set; low allows 32 reads in flight.",
         "cfg_max_payload": "Max_Payload_Size of function 0.",
         "cfg_max_read_req": "Max_Read_Request_Size of function 0.",
@@ -169,6 +201,7 @@ class UltraScalePlus(wiring.Component):
             "pcie_cq_np_req": Out(2),
             **{f"pcie_rq_seq_num{i}": In(6) for i in range(2)},
             **{f"pcie_rq_seq_num_vld{i}": In(1) for i in range(2)},
+            "pcie_tfc_nph_av": In(4),
             "extended_tag": In(1),
             "cfg_max_payload": In(2),
             "cfg_max_read_req": In(3),
@@ -214,6 +247,14 @@ class UltraScalePlus(wiring.Component):
         if config.requester is None:
             # Nothing was asked for.
             m.d.comb += self.m_axis_rc_tready.eq(1)
+        else:
+            m.submodules.read_credit = read_credit = ReadCredit()
+            m.d.comb += [
+                read_credit.available.eq(self.pcie_tfc_nph_av),
+                read_credit.leaves.eq(link.read_leaves),
+                read_credit.sent.eq(transmitter.read_sent),
+                link.reads_ok.eq(read_credit.ok),
+            ]
         for prefix in ("cc", "rq"):
             for name in ("tdata", "tkeep", "tuser", "tlast", "tvalid"):
                 m.d.comb += getattr(self, f"s_axis_{prefix}_{name}").eq(getattr(transmitter, f"{prefix}_{name}"))

@@ -89,6 +89,8 @@ class DescriptorTransmitter(wiring.Component):
         ``s_axis_rq`` of the IP.
     sent : In(2), sent_number : In(6).array(2)
         The request with this sequence number has its place in front of all completions to come.
+    read_sent : Out(1)
+        The IP takes the first beat of a read.
     """
 
     def __init__(self, width: int, first_virtual: int, patience: int = PATIENCE):
@@ -100,6 +102,7 @@ class DescriptorTransmitter(wiring.Component):
                 ("tvalid", Out(1)), ("tready", In(1)))},
             "sent": In(2),
             "sent_number": In(6).array(2),
+            "read_sent": Out(1),
         })
 
     def elaborate(self, platform):
@@ -166,6 +169,7 @@ class DescriptorTransmitter(wiring.Component):
         unsent, returned = Signal(range(_MOST_UNSENT + 1)), Signal(range(_MOST_UNSENT + 1))
         waiting = Signal(range(self._patience))
         begins = taken & (beat == 0) & ~is_completion & posted
+        m.d.comb += self.read_sent.eq(taken & (beat == 0) & ~is_completion & ~posted)
         m.d.comb += unsent.eq((number - oldest)[:5])
         counts = []
         for sent, sent_number in zip(self.sent, self.sent_number, strict=True):

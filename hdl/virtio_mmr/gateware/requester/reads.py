@@ -46,7 +46,9 @@ class ReadEngine(wiring.Component):
     extended_tag, boundary : In(1)
         Extended Tag Field Enable, Read Completion Boundary.
     may_leave : In(1)
-        No write stands before the newest read.
+        No write stands before the newest read, and the host has credit for one.
+    leaves : Out(1)
+        A read goes to `packets`.
     packets : Out(stream.Signature(tlp_beat(width)))
     completions : In(stream.Signature(completion_beat(width), always_ready=True))
     unexpected, poisoned : Out(1)
@@ -64,6 +66,7 @@ class ReadEngine(wiring.Component):
             "extended_tag": In(1),
             "boundary": In(1),
             "may_leave": In(1),
+            "leaves": Out(1),
             "packets": Out(stream.Signature(tlp_beat(width))),
             "completions": In(stream.Signature(completion_beat(width), always_ready=True)),
             "unexpected": Out(1),
@@ -112,6 +115,7 @@ class ReadEngine(wiring.Component):
             matcher.issued.eq(issuer.issued),
             matcher.tag.eq(issuer.tag),
             matcher.requester.eq(issuer.requester),
+            self.leaves.eq(issuer.issued & ~issuer.progress.done),
             self.unexpected.eq(matcher.unexpected),
             self.poisoned.eq(matcher.poisoned),
         ]

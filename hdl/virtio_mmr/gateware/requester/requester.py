@@ -3,7 +3,7 @@
 Specification: PCI Express Base 5.0, 2.2 to 2.4 and 2.8.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import C, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -46,6 +46,10 @@ class Requester(wiring.Component):
     extended_tag, read_completion_boundary : In(1)
     completions : In(stream.Signature(completion_beat(width), always_ready=True))
         Taken whatever the back end does.
+    reads_ok : In(1)
+        Another read may be sent; until then it waits, as if the back end had asked later. High if nobody drives it.
+    read_leaves : Out(1)
+        A read is sent: it goes to `reads`, whatever `reads_ok` says from now on.
     unexpected, poisoned : Out(1)
         A completion belonged to no read; data of one that did are poisoned.
     now : In(TICKET)
@@ -77,6 +81,8 @@ class Requester(wiring.Component):
             "extended_tag": In(1),
             "read_completion_boundary": In(1),
             "completions": In(stream.Signature(completion_beat(width), always_ready=True)),
+            "reads_ok": In(1, init=1),
+            "read_leaves": Out(1),
             "unexpected": Out(1),
             "poisoned": Out(1),
             "now": In(TICKET),
@@ -111,6 +117,7 @@ class Requester(wiring.Component):
             write.now.eq(self.now),
             self.ticket.eq(write.ticket),
             self.pending.eq(write.pending),
+            self.read_leaves.eq(read.leaves),
             self.unexpected.eq(read.unexpected),
             self.poisoned.eq(read.poisoned),
         ]
@@ -121,12 +128,12 @@ class Requester(wiring.Component):
         waiting, after = Signal(4), Signal(4)
         m.d.comb += after.eq(waiting + write.taken - write.left)
         m.d.sync += waiting.eq(after)
-        for comes, may_leave, name in (
-            (self.dma_read.valid & self.dma_read.ready, read.may_leave, "before_read"),
-            (self.mark, self.clear, "before_mark"),
+        for comes, may_leave, others, name in (
+            (self.dma_read.valid & self.dma_read.ready, read.may_leave, self.reads_ok, "before_read"),
+            (self.mark, self.clear, C(1), "before_mark"),
         ):
             before = Signal(4, name=name)
-            m.d.comb += may_leave.eq(before == 0)
+            m.d.comb += may_leave.eq((before == 0) & others)
             with m.If(comes):
                 m.d.sync += before.eq(after)
             with m.Elif(write.left & (before != 0)):
