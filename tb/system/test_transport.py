@@ -1,9 +1,9 @@
 """The transaction layer: statements TLP-01 to TLP-22 of the test plan."""
 
-from system.devices import EVERY, SERIES7
+from system.devices import EVERY, SERIES7, ULTRASCALE
 
 DEVICES = EVERY
-FULL = SERIES7
+FULL = (*ULTRASCALE, *SERIES7)
 
 BENCH = "bench_transport"
 

@@ -138,6 +138,16 @@ class UltraScaleIp:
         """TLPs from the host that are not done with."""
         return len(self._queue) + len(self._answers)
 
+    @property
+    def posted_pending(self) -> int:
+        """Posted TLPs among them."""
+        return sum(not is_non_posted(tlp) for tlp in self._queue)
+
+    @property
+    def grace(self) -> int:
+        """Non-posted requests that the core takes for certain."""
+        return self._credit
+
     def put(self, tlp: Sequence[int]) -> None:
         """Queue a TLP from the host."""
         (self._answers if tlp[0] >> 24 & 0x1E == TlpType.COMPLETION else self._queue).append(tuple(tlp))
@@ -231,7 +241,8 @@ class UltraScaleIp:
             await self._configure(request)
         elif isinstance(request, MemoryRequest | IoRequest | AtomicRequest):
             found = self._decode(request.address, isinstance(request, IoRequest))
-            if found is not None and not request.poisoned:
+            # Without data, poison means nothing.
+            if found is not None and not (request.poisoned and tlp[0] >> 30 & 1):
                 self._credit -= is_non_posted(tlp)
                 await self._send("cq", self._describe(request, *found), request)
             elif is_non_posted(tlp):
@@ -512,7 +523,7 @@ class UltraScaleIp:
 
     async def _configure(self, request: ConfigRequest) -> None:
         function = self._target(request)
-        if request.type1 or request.poisoned or function > self.present:
+        if request.type1 or (request.poisoned and request.write) or function > self.present:
             self._refuse(request)
             return
         if request.write:
