@@ -58,6 +58,8 @@ class LibraryBlock:
         for name in ("cfg_function_power_state", "cfg_flr_in_process", "cfg_interrupt_sent", "cfg_ext_read_received",
                      "cfg_ext_write_received", "extended_tag"):
             getattr(dut, name).value = 0
+        # Its root complex takes every read.
+        dut.pcie_tfc_nph_av.value = 15
         self.device = UltraScalePlusPcieDevice(
             pcie_generation=generation, pcie_link_width=lanes, user_clk_frequency=250e6, alignment="dword",
             max_payload_size=config.datapath.max_payload, enable_client_tag=True, user_clk=dut.clk, user_reset=dut.rst,
