@@ -48,12 +48,13 @@ def shell(monkeypatch):
 
 @pytest.fixture
 def path(monkeypatch, tmp_path):
-    """A search path with nothing in it but what the test puts there."""
+    """A search path with nothing in it but what the test puts there, and no program that came with a package."""
     folder = tmp_path / "path"
     folder.mkdir()
     monkeypatch.setattr(toolchain, "_scripts", lambda: tmp_path / "scripts")
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr(toolchain, "_MORE_FOLDERS", ())
+    monkeypatch.setattr(toolchain, "_package", lambda name: None)
     monkeypatch.setattr(flash, "bridges", lambda: None)
     toolchain.forget()
     yield folder
