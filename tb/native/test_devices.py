@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from attached import Machine
+from system.devices import both_interfaces
 from virtio_mmr import config
 from virtio_mmr.config.device import Space
 from virtio_mmr_sim import toolchain
@@ -18,7 +19,7 @@ from virtio_mmr_sim.native.host_memory import Ram  # noqa: E402
 from virtio_mmr_sim.native.model import NativeModel  # noqa: E402
 
 #: A block device for every driver, with all that the rings can do.
-BLOCK = """
+BLOCK = f"""
 schema = 1
 [device]
 kind = "block"
@@ -30,22 +31,7 @@ sizes = [64]
 [interrupts]
 msix_vectors = 2
 intx = true
-[bars.0]
-kind = "memory32"
-regions = [
-    { space = "legacy",  offset = 0x0000, size = 0x1000 },
-    { space = "control", offset = 0x1000, size = 0x1000 },
-    { space = "msix",    offset = 0x2000, size = 0x1000 },
-]
-[bars.2]
-kind = "memory64"
-regions = [
-    { space = "common", offset = 0x0000, size = 0x1000 },
-    { space = "isr",    offset = 0x1000, size = 0x1000 },
-    { space = "device", offset = 0x2000, size = 0x1000 },
-    { space = "notify", offset = 0x3000, size = 0x1000, stride = 4 },
-]
-[control]
+{both_interfaces(4)}[control]
 big_endian = true
 gate_open = true
 [datapath]

@@ -5,6 +5,7 @@ import random
 import frames
 import pytest
 from attached import Machine
+from system.devices import both_interfaces
 from virtio_mmr import config
 from virtio_mmr_sim import toolchain
 
@@ -15,7 +16,7 @@ from virtio_mmr_sim.device.network.mirror import Mirror, turned  # noqa: E402
 from virtio_mmr_sim.device.peer import Peer  # noqa: E402
 from virtio_mmr_sim.native.model import NativeModel  # noqa: E402
 
-DEVICE = """
+DEVICE = f"""
 schema = 1
 [device]
 kind = "net"
@@ -26,22 +27,7 @@ offer = ["NET_CSUM", "NET_MAC", "NET_STATUS", "NET_MRG_RXBUF", "RING_INDIRECT_DE
 sizes = [64, 64]
 [interrupts]
 msix_vectors = 3
-[bars.0]
-kind = "memory32"
-regions = [
-    { space = "legacy",  offset = 0x0000, size = 0x1000 },
-    { space = "control", offset = 0x1000, size = 0x1000 },
-    { space = "msix",    offset = 0x2000, size = 0x1000 },
-]
-[bars.2]
-kind = "memory64"
-regions = [
-    { space = "common", offset = 0x0000, size = 0x1000 },
-    { space = "isr",    offset = 0x1000, size = 0x1000 },
-    { space = "device", offset = 0x2000, size = 0x1000 },
-    { space = "notify", offset = 0x3000, size = 0x1000, stride = 4 },
-]
-[config]
+{both_interfaces(4)}[config]
 mac = "52:54:00:12:34:56"
 [control]
 gate_open = true
@@ -57,11 +43,11 @@ count = 5
 kind = "memory64"
 prefetchable = true
 regions = [
-    { space = "legacy",  offset = 0x0000, size = 0x1000 },
-    { space = "control", offset = 0x1000, size = 0x1000 },
-    { space = "isr",     offset = 0x2000, size = 0x1000 },
-    { space = "device",  offset = 0x3000, size = 0x1000 },
-    { space = "msix",    offset = 0x4000, size = 0x1000 },
+    {{ space = "legacy",  offset = 0x0000, size = 0x1000 }},
+    {{ space = "control", offset = 0x1000, size = 0x1000 }},
+    {{ space = "isr",     offset = 0x2000, size = 0x1000 }},
+    {{ space = "device",  offset = 0x3000, size = 0x1000 }},
+    {{ space = "msix",    offset = 0x4000, size = 0x1000 }},
 ]
 """
 

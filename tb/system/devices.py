@@ -78,10 +78,32 @@ width = 64
 """,
 )
 
+
+def both_interfaces(stride: int) -> str:
+    """BARs 0 and 2 with a page for each window of both interfaces, and a notification address every *stride* bytes."""
+    return f"""\
+[bars.0]
+kind = "memory32"
+regions = [
+    {{ space = "legacy",  offset = 0x0000, size = 0x1000 }},
+    {{ space = "control", offset = 0x1000, size = 0x1000 }},
+    {{ space = "msix",    offset = 0x2000, size = 0x1000 }},
+]
+[bars.2]
+kind = "memory64"
+regions = [
+    {{ space = "common", offset = 0x0000, size = 0x1000 }},
+    {{ space = "isr",    offset = 0x1000, size = 0x1000 }},
+    {{ space = "device", offset = 0x2000, size = 0x1000 }},
+    {{ space = "notify", offset = 0x3000, size = 0x1000, stride = {stride} }},
+]
+"""
+
+
 #: Both interfaces, every feature of the modern one that can be offered, a notification address for each queue.
 TRANSITIONAL = Device(
     "transitional",
-    """
+    f"""
 schema = 1
 [device]
 kind = "net"
@@ -93,22 +115,7 @@ offer = ["NET_MAC", "NET_STATUS", "NET_CTRL_VQ", "RING_INDIRECT_DESC", "IN_ORDER
 sizes = [128, 256, 64]
 [interrupts]
 msix_vectors = 4
-[bars.0]
-kind = "memory32"
-regions = [
-    { space = "legacy",  offset = 0x0000, size = 0x1000 },
-    { space = "control", offset = 0x1000, size = 0x1000 },
-    { space = "msix",    offset = 0x2000, size = 0x1000 },
-]
-[bars.2]
-kind = "memory64"
-regions = [
-    { space = "common", offset = 0x0000, size = 0x1000 },
-    { space = "isr",    offset = 0x1000, size = 0x1000 },
-    { space = "device", offset = 0x2000, size = 0x1000 },
-    { space = "notify", offset = 0x3000, size = 0x1000, stride = 16 },
-]
-[control]
+{both_interfaces(16)}[control]
 big_endian = true
 """,
 )
