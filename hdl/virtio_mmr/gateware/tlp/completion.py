@@ -68,7 +68,7 @@ class CompletionBuilder(wiring.Component):
             "last": In(1),
             "completion": In(CompletionDescriptor),
             "context": In(RequestContext),
-            "room": Out(1),
+            "room": Out(1, init=1),
             "completer": In(16),
             "beats": Out(stream.Signature(raw_beat(width))),
             "complete": Out(range(ROWS)),
@@ -145,8 +145,9 @@ class CompletionBuilder(wiring.Component):
         m.d.comb += self.complete.eq(committed)
         with m.If(beats.valid & beats.ready & beats.p.last):
             m.d.sync += self.left.eq((out + (halves - 1))[halves - 1:])
-        # The writer keeps out of the quarter of the ring in front of the reader.
-        m.d.comb += self.room.eq(following(row[-2:]) != out[-2:])
+        # The writer keeps out of the quarter of the ring in front of the reader, as both stood a clock ago. Until it
+        # hears of that it may go on by what three completions take: one that is being written, and two that begin.
+        m.d.sync += self.room.eq(following(row[-2:]) != out[-2:])
 
         # The half of a row that the stores' outputs are to be taken from.
         half_shown = Signal()

@@ -194,33 +194,34 @@ class TlpIngress(wiring.Component):
         ]
 
         # Payload is written a beat a clock and read a dword a clock. Each RAM holds one byte of every dword, so that
-        # its write port is as many times wider as there are lanes, and no logic selects between them.
+        # its write port is as many times wider as there are lanes, and no logic selects between them. The packet that
+        # comes and the request that stays have a bank each, so a beat may be written before it is known to be taken.
         filled = beats.p.dwords != 0
         rows = 1 << (-(-self._max_payload // 4 // lanes)).bit_length()
-        row = Signal(range(rows + 1))
+        row, bank = Signal(range(rows + 1)), Signal()
         begins = here & filled & (row == 0)
         # The dword that `payload` shows next, and the one behind it.
         walk, after = Signal(range(rows * lanes)), Signal(range(rows * lanes))
         for byte in range(4):
             store = memory.Memory(
-                shape=8, depth=rows * lanes, init=[], attrs={"no_rw_check": 1, "ram_style": "block"})
+                shape=8, depth=2 * rows * lanes, init=[], attrs={"no_rw_check": 1, "ram_style": "block"})
             m.submodules[f"store_{byte}"] = store
             for lane in range(lanes):
                 write = store.write_port()
                 m.d.comb += [
-                    write.addr.eq(Cat(Const(lane, (lanes - 1).bit_length()), row[:-1])),
+                    write.addr.eq(Cat(Const(lane, (lanes - 1).bit_length()), row[:-1], bank)),
                     write.data.eq(beats.p.data[32 * lane + 8 * byte:32 * lane + 8 * byte + 8]),
-                    write.en.eq(here & ~row[-1]),
+                    write.en.eq(beats.valid & ~row[-1]),
                 ]
             read = store.read_port()
             m.d.comb += [
-                read.addr.eq(Mux(self.step, after, walk)),
+                read.addr.eq(Cat(Mux(self.step, after, walk), ~bank)),
                 read.en.eq(1),
                 self.payload[8 * byte:8 * byte + 8].eq(read.data),
             ]
         with m.If(here):
             with m.If(beats.p.last):
-                m.d.sync += row.eq(0)
+                m.d.sync += [row.eq(0), bank.eq(~bank)]
             with m.Elif(filled & ~row[-1]):
                 m.d.sync += row.eq(following(row))
 
