@@ -100,12 +100,12 @@ def test_a_run_that_is_killed_leaves_nothing_behind(victim, environment, tmp_pat
     assert again.returncode == 0, again.stdout + again.stderr
 
 
-@pytest.mark.parametrize("seconds", [0.2, 1.0])
+@pytest.mark.parametrize("seconds", [0.2, 0.4])
 def test_a_run_that_is_killed_before_it_has_a_guest_leaves_nothing_either(seconds, environment, tmp_path):
     with started(COMMAND, environment) as (run, output):
         time.sleep(seconds)
-        if guests(run):
-            pytest.skip("the guest was there already")
+        if guests(run) or run.poll() is not None:
+            pytest.skip("a fast machine: the guest was there already")
         run.kill()
         assert run.wait(60) == -signal.SIGKILL, printed(output)
     assert not list(tmp_path.iterdir())
