@@ -11,8 +11,9 @@ from virtio_mmr_sim.testbench import case
 RATES = {64: (2, 3), 128: (1, 2), 256: (1, 1)}
 
 #: Clocks from the first beat of a read on offer to the first beat of its completion on offer. At 64 bits the descriptor
-#: takes two beats, and its answer's first word needs what comes with the second.
-LATENCY = {64: 6, 128: 4, 256: 4}
+#: takes two beats, and its answer's first word needs what comes with the second. Rows of several functions are looked
+#: up, for up to two more.
+LATENCY, LOOK_UP = {64: 6, 128: 4, 256: 4}, 2
 
 #: Requests that are sent at once, and clocks that the first and last of them may take on top.
 COUNT, SLACK = 150, 4
@@ -58,7 +59,7 @@ async def registers_are_read_and_written_at_the_rate_of_the_descriptors(tb):
 
 
 @case
-async def an_idle_core_answers_a_read_in_four_clocks_and_in_six_at_64_bits(tb):
+async def an_idle_core_answers_a_read_within_its_clocks(tb):
     needs_descriptors(tb)
     needs_memory(tb)
     tb.source.idle = tb.sink.stall = 0
@@ -70,7 +71,8 @@ async def an_idle_core_answers_a_read_in_four_clocks_and_in_six_at_64_bits(tb):
         await RisingEdge(tb.dut.clk)
         clocks += 1
     # Sampled before registers change: the clock in which the answer is first on offer is one less.
-    assert clocks - 1 <= LATENCY[tb.config.datapath.width], clocks - 1
+    most = LATENCY[tb.config.datapath.width] + (LOOK_UP if tb.config.vf is not None else 0)
+    assert clocks - 1 <= most, clocks - 1
     await reading
 
 

@@ -15,6 +15,9 @@ from virtio_mmr_sim.testbench import case
 #: Packets of a run, and of a run of judged volume.
 PACKETS, PACKETS_FULL = 1500, 15000
 
+#: Bits of the first dword that make a tag longer than eight bits.
+LONG_TAG = 1 << 23 | 1 << 19
+
 #: Completions may be this many clocks away.
 PATIENCE = 20_000
 
@@ -76,10 +79,13 @@ async def run(tb, packets, *, stall, idle):
     owned = tb.config.datapath.hard_ip.owns_header
     if owned:
         # The block is not what is tested: it has the configuration space of the model.
-        tb.source.space = model.space
+        tb.source.share(model.space)
     non_posted = False
     for _ in range(packets):
         item = stimulus.next()
+        if tb.config.datapath.hard_ip.described:
+            # A descriptor has eight bits for a tag.
+            item = replace(item, dwords=[item.dwords[0] & ~LONG_TAG, *item.dwords[1:]])
         if owned and item.dwords[0] >> 24 & 0x1F == TlpType.CONFIG_0:
             item = replace(item, flow=Flow.BARRIER)
         if item.flow is Flow.BARRIER or (item.flow is Flow.POSTED and non_posted):

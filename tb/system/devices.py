@@ -182,22 +182,28 @@ regions = [
 )
 
 
+def behind(adapter: str, device: Device, name: str) -> Device:
+    """*device* behind a block of hard IP."""
+    text = device.text if "[datapath]\n" in device.text else device.text + "[datapath]\n"
+    return Device(name, text.replace("[datapath]\n", f'[datapath]\nadapter = "{adapter}"\n'))
+
+
 def ultrascale(width: int, block: str = "pcie4_uscale_plus") -> Device:
     """A network device that reaches host memory, behind an UltraScale+ block."""
-    text = dma(width).text.replace("[datapath]\n", f'[datapath]\nadapter = "{block}"\n')
-    return Device(f"{block.split('_')[0]}-{width}", text)
+    return behind(block, dma(width), f"{block.split('_')[0]}-{width}")
 
 
 def series7(device: Device) -> Device:
     """*device* behind a 7-series block."""
-    adapter = '[datapath]\nadapter = "pcie_7x"\n'
-    text = device.text if "[datapath]\n" in device.text else device.text + "[datapath]\n"
-    return Device(f"series7-{device.name}", text.replace("[datapath]\n", adapter))
+    return behind("pcie_7x", device, f"series7-{device.name}")
 
 
 #: Virtual functions behind an UltraScale+ block.
 ULTRASCALE_VIRTUAL = Device(
     "pcie4-virtual", VIRTUAL.text + 'reads = 32\n[datapath]\nadapter = "pcie4_uscale_plus"\n')
+
+#: Both interfaces behind an UltraScale+ block.
+ULTRASCALE_TRANSITIONAL = behind("pcie4_uscale_plus", TRANSITIONAL, "pcie4-transitional")
 
 #: What Linux drove when it was recorded.
 RECORDED = [
@@ -209,7 +215,7 @@ DEVICES = {
     for device in (
         net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG, TRANSITIONAL, TRANSITIONAL_RNG, dma(64), dma(128),
         VIRTUAL, ultrascale(64), ultrascale(128), ultrascale(256), ultrascale(128, "pcie4c_uscale_plus"),
-        ULTRASCALE_VIRTUAL, series7(dma(64)), series7(dma(128)), series7(TRANSITIONAL), *RECORDED)
+        ULTRASCALE_VIRTUAL, ULTRASCALE_TRANSITIONAL, series7(dma(64)), series7(dma(128)), series7(TRANSITIONAL), *RECORDED)
 }
 
 #: The widths that are in wide use, and the odd ones out.
@@ -234,3 +240,6 @@ ULTRASCALE = ("pcie4-64", "pcie4-128", "pcie4-256")
 
 #: Devices behind 7-series blocks.
 SERIES7 = ("series7-dma-64", "series7-dma-128")
+
+#: Devices behind hard IP, at each width.
+BEHIND_HARD_IP = (*ULTRASCALE, *SERIES7)

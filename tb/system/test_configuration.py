@@ -1,6 +1,9 @@
 """Configuration space over TLPs: statements CFG-01 to CFG-15 of the test plan, and the MSI-X table."""
 
-from system.devices import USUAL as DEVICES  # noqa: F401
+from system.devices import BEHIND_HARD_IP, USUAL
+
+DEVICES = USUAL
+FULL = BEHIND_HARD_IP
 
 BENCH = "bench_configuration"
 

@@ -1,9 +1,9 @@
 """Ids, capability layouts and the extent of the window: statements MMR-01 to MMR-16 of the test plan."""
 
-from system.devices import EVERY, SERIES7, ULTRASCALE
+from system.devices import BEHIND_HARD_IP, EVERY
 
 DEVICES = EVERY
-FULL = (*ULTRASCALE, *SERIES7)
+FULL = BEHIND_HARD_IP
 
 BENCH = "bench_discovery"
 

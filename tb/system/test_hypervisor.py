@@ -1,7 +1,9 @@
 """Guests through the hypervisor on the simulated core."""
 
+from system.devices import BEHIND_HARD_IP
+
 DEVICES = ("net-128", "block", "rng")
-FULL = ("pcie4-128", "series7-dma-128")
+FULL = BEHIND_HARD_IP
 
 BENCH = "bench_hypervisor"
 

@@ -1,9 +1,9 @@
 """The legacy window, register by register: statements LEG-01 to LEG-50 and LEG-54 of the test plan."""
 
-from system.devices import SERIES7, ULTRASCALE, USUAL
+from system.devices import BEHIND_HARD_IP, USUAL
 
 DEVICES = USUAL
-FULL = (*ULTRASCALE, *SERIES7)
+FULL = BEHIND_HARD_IP
 
 BENCH = "bench_legacy"
 

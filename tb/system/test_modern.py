@@ -3,7 +3,7 @@
 from system.devices import MODERN, VIRTUAL_DEVICES
 
 DEVICES = (*MODERN, *VIRTUAL_DEVICES)
-FULL = ("series7-transitional",)
+FULL = ("series7-transitional", "pcie4-transitional")
 
 BENCH = "bench_modern"
 

@@ -1,9 +1,9 @@
 """Random packets against the golden model, at every width."""
 
-from system.devices import EVERY, SERIES7
+from system.devices import BEHIND_HARD_IP, EVERY
 
-DEVICES = (*EVERY, "transitional", "series7-transitional")
-FULL = SERIES7
+DEVICES = (*EVERY, "transitional", "series7-transitional", "pcie4-transitional")
+FULL = BEHIND_HARD_IP
 
 BENCH = "bench_random"
 

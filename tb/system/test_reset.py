@@ -1,9 +1,9 @@
 """The core's reset input, at any moment."""
 
-from system.devices import SERIES7, ULTRASCALE, USUAL
+from system.devices import BEHIND_HARD_IP, USUAL
 
 DEVICES = USUAL
-FULL = (*ULTRASCALE, *SERIES7)
+FULL = BEHIND_HARD_IP
 
 BENCH = "bench_reset"
 

@@ -1,9 +1,9 @@
 """The transaction layer: statements TLP-01 to TLP-22 of the test plan."""
 
-from system.devices import EVERY, SERIES7, ULTRASCALE
+from system.devices import BEHIND_HARD_IP, EVERY
 
 DEVICES = EVERY
-FULL = (*ULTRASCALE, *SERIES7)
+FULL = BEHIND_HARD_IP
 
 BENCH = "bench_transport"
 

@@ -87,6 +87,10 @@ class Series7Ip:
     def idle(self, value: float) -> None:
         self._sender.idle = value
 
+    def share(self, space: ConfigurationSpaceModel) -> None:
+        """Have the configuration space of somebody else, who keeps it up to date."""
+        self.space = space
+
     @property
     def pending(self) -> int:
         """TLPs that the user has not taken wholly."""

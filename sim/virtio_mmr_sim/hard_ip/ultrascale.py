@@ -133,6 +133,10 @@ class UltraScaleIp:
             taker.stall = value
             taker.draw()
 
+    def share(self, space: ConfigurationSpaceModel) -> None:
+        """Have the configuration space of somebody else, who keeps it up to date."""
+        self.spaces[0] = space
+
     @property
     def pending(self) -> int:
         """TLPs from the host that are not done with."""
@@ -203,7 +207,7 @@ class UltraScaleIp:
         """The oldest TLP that may go now: a posted one passes those that wait for credit or for the end of a reset."""
         blocked = False
         for tlp in self._queue:
-            if not is_non_posted(tlp):
+            if not is_non_posted(tlp) or self._malformed(tlp):
                 return tlp
             configuration = tlp[0] >> 24 & 0x1E == TlpType.CONFIG_0
             if blocked or (configuration and self._target(parse(tlp)) in self._resets):
@@ -233,8 +237,7 @@ class UltraScaleIp:
                 self._empty.set()
 
     async def _deliver(self, tlp: tuple[int, ...]) -> None:
-        largest = 128 << self.spaces[0].get("control.max_payload_size")
-        if why_malformed(tlp, largest, True):
+        if self._malformed(tlp):
             return
         request: Any = parse(tlp)
         if isinstance(request, ConfigRequest):
@@ -247,6 +250,11 @@ class UltraScaleIp:
                 await self._send("cq", self._describe(request, *found), request)
             elif is_non_posted(tlp):
                 self._refuse(request)
+
+    def _malformed(self, tlp: tuple[int, ...]) -> bool:
+        """The block drops it."""
+        largest = min(128 << self.spaces[0].get("control.max_payload_size"), self._config.datapath.max_payload)
+        return why_malformed(tlp, largest, self._config.datapath.check_byte_enables) is not None
 
     def _refuse(self, request: Any) -> None:
         more: dict[str, int] = {}
@@ -331,19 +339,23 @@ class UltraScaleIp:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            answer: Any = parse(self._answers[0])
-            payload = answer.payload
-            count = answer.byte_count or 4096
-            requester = answer.requester & 0xFF00 | self._number(answer.requester & 0xFF ^ self._device << 3)
-            done = not payload or count <= 4 * len(payload) - (answer.lower_address & 3)
-            await self._send("rc", [
-                answer.lower_address | (1 if answer.poisoned else 0) << 12 | count << 16 | done << 30,
-                len(payload) | answer.status << 11 | answer.poisoned << 14 | requester << 16,
-                answer.tag & 0xFF | answer.completer << 8 | answer.traffic_class << 25 | answer.attributes << 28,
-                *payload])
+            if not self._malformed(self._answers[0]):
+                await self._send("rc", self._describe_answer(parse(self._answers[0])))
             self._answers.popleft()
             if not self.pending:
                 self._empty.set()
+
+    def _describe_answer(self, answer: Any) -> list[int]:
+        """The descriptor of a requester completion, and its payload."""
+        payload = answer.payload
+        count = answer.byte_count or 4096
+        requester = answer.requester & 0xFF00 | self._number(answer.requester & 0xFF ^ self._device << 3)
+        done = not payload or count <= 4 * len(payload) - (answer.lower_address & 3)
+        return [
+            answer.lower_address | (1 if answer.poisoned else 0) << 12 | count << 16 | done << 30,
+            len(payload) | answer.status << 11 | answer.poisoned << 14 | requester << 16,
+            answer.tag & 0xFF | answer.completer << 8 | answer.traffic_class << 25 | answer.attributes << 28,
+            *payload]
 
     # Streams.
 
@@ -487,7 +499,7 @@ class UltraScaleIp:
             return own.get(f"control.{name}")
 
         levels = {
-            "cfg_max_payload": get("max_payload_size"),
+            "cfg_max_payload": min(get("max_payload_size"), 3),
             "cfg_max_read_req": get("max_read_request_size"),
             "cfg_rcb_status": get("read_completion_boundary"),
             "extended_tag": get("extended_tag"),

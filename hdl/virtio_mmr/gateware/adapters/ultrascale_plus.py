@@ -291,7 +291,8 @@ class UltraScalePlus(wiring.Component):
         ]
         m.submodules.pin = pin = InterruptPin()
         m.d.comb += [
-            pin.level.eq(link.intx),
+            # MSI-X is off at once, and the reset of what is pending comes some clocks later.
+            pin.level.eq(link.intx & ~self.cfg_flr_in_process[0]),
             pin.sent.eq(self.cfg_interrupt_sent),
             self.cfg_interrupt_int.eq(pin.pin),
             self.cfg_interrupt_pending.eq(link.interrupt_status),
