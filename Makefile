@@ -55,8 +55,8 @@ test-lint: venv
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-# Tests share the cores; the benches run several simulators by themselves.
-test-unit test-formal test-block test-differ: PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
+# Tests share the cores; the benches run several simulators by themselves. A guest and the design wait for each other.
+test-unit test-formal test-block test-differ test-guest: PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
 # Those of one design stay together, so that each is built once.
 test-native: PYTEST_OPTIONS += --numprocesses=auto --dist=loadgroup
 

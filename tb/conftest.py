@@ -5,6 +5,7 @@ device: those of `system.devices` that it names in ``DEVICES``, with ``--full`` 
 ``--device``.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -12,6 +13,11 @@ import pytest
 
 TB = Path(__file__).parent
 REGRESSION = pytest.StashKey()
+
+
+# Elaboration makes millions of small objects that live on; looking through them again and again takes a seventh of the
+# time of simulations in Python.
+gc.set_threshold(200_000, 20, 20)
 
 
 def pytest_addoption(parser):

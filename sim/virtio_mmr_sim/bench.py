@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from virtio_mmr.export.template import instance_template
+
 from . import design, toolchain
 
 #: Environment variables of a run: the design's folder, the seed, the transaction log.
@@ -55,8 +57,8 @@ _VERILATE = (
     "--noassert",
 )
 
-#: Verilator's control file: cocotb sees the ports and nothing inside.
-_VISIBLE = f'`verilator_config\npublic_flat_rw -module "{design.TOP}" -port "*"\n'
+#: Verilator's control file: cocotb sees the ports of one module and nothing inside.
+_VISIBLE = '`verilator_config\npublic_flat_rw -module "{module}" -port "*"\n'
 
 
 class BenchFailure(AssertionError):
@@ -132,8 +134,19 @@ def _runner(runtime: Sequence[Path] = ()) -> Any:
     return Verilator()
 
 
-def build(generated: design.Design, *, waves: str = "") -> Path:
-    """Folder with the simulator of a design; *waves* is "", "vcd" or "fst".
+@dataclass(frozen=True)
+class Card:
+    """Verilog around the core, with something in it that stands for hard IP."""
+
+    sources: tuple[Path, ...]
+    #: The module that holds everything else.
+    top: str
+    #: The module that stands for the hard IP; cocotb drives its ports from inside.
+    ip: str
+
+
+def build(generated: design.Design, *, waves: str = "", card: Card | None = None) -> Path:
+    """Folder with the simulator of a design, alone or in a card; *waves* is "", "vcd" or "fst".
 
     Raises
     ------
@@ -142,6 +155,8 @@ def build(generated: design.Design, *, waves: str = "") -> Path:
     toolchain.ToolMissing
         If a tool is missing.
     """
+    visible_text = _VISIBLE.format(module=design.TOP if card is None else card.ip)
+    template = "" if card is None else instance_template(generated.interface)
     versions = [
         importlib.metadata.version("cocotb"),
         toolchain.require("verilator").version,
@@ -151,8 +166,10 @@ def build(generated: design.Design, *, waves: str = "") -> Path:
         _VISIBLE,
         waves,
     ]
+    beside = () if card is None else card.sources
     store = toolchain.folder() / "cocotb"
-    folder = store / _digest(generated.verilog.read_text(), *versions)
+    folder = store / _digest(
+        generated.verilog.read_text(), *versions, visible_text, template, *(path.read_text() for path in beside))
     runtime = store / f"runtime-{_digest(*versions)}"
     stamp = folder / "complete"
     with _locked(folder.with_suffix(".lock")):
@@ -161,11 +178,15 @@ def build(generated: design.Design, *, waves: str = "") -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         log, visible = folder / "build.log", folder / "visible.vlt"
-        visible.write_text(_VISIBLE)
+        visible.write_text(visible_text)
+        if card is not None:
+            # Cards may include it.
+            (folder / "virtio_mmr_template.v").write_text(template)
         try:
             _runner(sorted(runtime.glob("*.o"))).build(
-                sources=[visible, generated.verilog],
-                hdl_toplevel=design.TOP,
+                sources=[visible, generated.verilog, *beside],
+                includes=[folder],
+                hdl_toplevel=design.TOP if card is None else card.top,
                 build_dir=folder,
                 timescale=("1ns", "1ps"),
                 build_args=[*_VERILATE, *(["--trace-fst"] if waves == "fst" else [])],
@@ -251,10 +272,11 @@ def _last_transactions(log: Path, case: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Device:
-    """A device file under a short name."""
+    """A device file under a short name, and the card that it is in, if it is in any."""
 
     name: str
     text: str
+    card: Card | None = None
 
 
 @dataclass
@@ -352,7 +374,7 @@ class Regression:
         with self._generating:
             # Amaranth is not made for threads, and two builds at once are no faster.
             generated = design.generate(device.text)
-            simulator = build(generated, waves=self._waves)
+            simulator = build(generated, waves=self._waves, card=device.card)
         report = folder / "results.xml"
         log = folder / "simulator.log"
         test_filter = r"\.(" + "|".join(map(re.escape, dict.fromkeys(wanted))) + ")$"
@@ -361,7 +383,7 @@ class Regression:
         try:
             runner.test(
                 test_module=module,
-                hdl_toplevel=design.TOP,
+                hdl_toplevel=design.TOP if device.card is None else device.card.top,
                 hdl_toplevel_lang="verilog",
                 build_dir=simulator,
                 test_dir=folder,

@@ -26,8 +26,7 @@ def simulate(dut: Any, *testbenches: Testbench, background: Iterable[Testbench] 
     """
 
     async def watchdog(ctx):
-        for _ in range(limit):
-            await ctx.tick()
+        await ctx.delay(limit * CLOCK)
         raise AssertionError(f"not finished after {limit} clocks")
 
     top = Module()

@@ -148,7 +148,7 @@ def write(number, address, size, epoch=0):
     return {"function": 0, "epoch": epoch, "address": address, "bytes": size, "context": number, "report": 1}
 
 
-@pytest.mark.parametrize("width", [64, 128, pytest.param(256, marks=pytest.mark.full)])
+@pytest.mark.parametrize("width", [128, *(pytest.param(width, marks=pytest.mark.full) for width in (64, 256))])
 def test_reads_and_writes_run_beside_register_traffic(width):
     link = Link(width=width, seed=width, fates={"unsupported": 0.05, "no_data": 0.05, "wrong_function": 0.05}.items())
     rng = random.Random(width)
@@ -232,8 +232,8 @@ async def cause(ctx, link, vector):
 
 
 @pytest.mark.parametrize("width, flow", [
-    (64, 0.3), (128, 0.8),
-    *(pytest.param(*other, marks=pytest.mark.full) for other in ((64, 0.8), (128, 0.3), (256, 0.3), (256, 0.8)))])
+    (128, 0.8), *(pytest.param(*other, marks=pytest.mark.full) for other in (
+        (64, 0.3), (64, 0.8), (128, 0.3), (256, 0.3), (256, 0.8)))])
 def test_an_interrupt_leaves_behind_every_write_handed_in_before_its_cause(width, flow):
     link = Link(width=width, seed=width, make=net, flow=flow, reports=0.5)
     rng = random.Random(width)
@@ -343,7 +343,8 @@ def test_nothing_leaves_before_there_is_a_driver(driver, make):
 
 
 @pytest.mark.parametrize("driver, make", [
-    (LEGACY_DRIVER, block), (LATE_DRIVER, block), (LEGACY_DRIVER, transitional), (MODERN_DRIVER, transitional)])
+    (LATE_DRIVER, block), (MODERN_DRIVER, transitional),
+    *(pytest.param(LEGACY_DRIVER, make, marks=pytest.mark.full) for make in (block, transitional))])
 def test_a_driver_of_either_kind_opens_the_gate(driver, make):
     link = Link(seed=8, driver=driver, make=make)
     link.run(both(link))

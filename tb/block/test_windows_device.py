@@ -172,8 +172,9 @@ def test_update_shows_nothing_before_it_is_applied_and_everything_then(kind):
 
 
 @pytest.mark.parametrize("kind", ["net", "block", "console"])
-@pytest.mark.parametrize("big", [False, True])
-@pytest.mark.parametrize("stall", [0.0, 0.9])
+@pytest.mark.parametrize("big, stall", [
+    (False, 0.0), (True, 0.9),
+    *(pytest.param(*other, marks=pytest.mark.full) for other in ((False, 0.9), (True, 0.0)))])
 def test_device_hears_of_every_written_byte_and_the_last_value_counts(kind, big, stall):
     rng = random.Random(f"{kind}{big}{stall}")
     dut, slow = make(KINDS[kind], rng, big)
@@ -363,8 +364,8 @@ class ManyFunctions:
 
 
 @pytest.mark.parametrize("kind", ["net", "block", "console"])
-@pytest.mark.parametrize("functions", [5, 256])
-@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("functions, big", [
+    (5, True), (256, False), *(pytest.param(*other, marks=pytest.mark.full) for other in ((5, False), (256, True)))])
 def test_functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look(kind, functions, big):
     rng = random.Random(f"{kind}{functions}{big}")
     config = many_functions(KINDS[kind], functions, rng)
@@ -388,7 +389,8 @@ def test_functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_l
 
 
 @pytest.mark.parametrize("kind", ["net", "block", "console", "rng"])
-@pytest.mark.parametrize(("functions", "alike"), [(2, True), (5, False), (256, False), (256, True)])
+@pytest.mark.parametrize(("functions", "alike"), [
+    (2, True), (256, False), *(pytest.param(*other, marks=pytest.mark.full) for other in ((5, False), (256, True)))])
 def test_restored_function_shows_the_image_of_its_number(kind, functions, alike):
     config = many_functions(KINDS[kind], functions, random.Random(kind), alike=alike)
     dut = window_of(config)

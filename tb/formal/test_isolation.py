@@ -110,6 +110,12 @@ CLAIM = ("of two functions, one answers, keeps, tells the back end and may reach
 
 
 @proof(CLAIM, block="Schedule, FunctionState, QueueTable, DeviceWindow, windows, NotifyUnit, Turns, SharedGate",
-       mode=Mode.BOUNDED, depth=7, cover=7, engine=Engine.BOOLECTOR)
+       mode=Mode.BOUNDED, depth=6, cover=7, engine=Engine.BOOLECTOR)
 def test_functions_are_isolated():
+    return twins()
+
+
+@proof(CLAIM, block="Schedule, FunctionState, QueueTable, DeviceWindow, windows, NotifyUnit, Turns, SharedGate",
+       mode=Mode.BOUNDED, depth=7, engine=Engine.BOOLECTOR, full=True)
+def test_functions_are_isolated_for_longer():
     return twins()

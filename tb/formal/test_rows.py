@@ -145,10 +145,24 @@ IMAGES = [bytes.fromhex(text) for text in (
 VIRTUAL_IMAGE = bytes.fromhex("fe00fffffffe 0100 0400 2823")
 
 
-@proof("a byte of a function's device configuration shows what its owner wrote last or the image of its function, and "
-       "never changes with another function's; what the driver wrote is unreported until it is offered, with the value "
-       "of that clock, and reports come for nothing else", block="DeviceWindow", mode=Mode.BOUNDED, depth=8, cover=8)
+BYTES = (
+    "a byte of a function's device configuration shows what its owner wrote last or the image of its function, and "
+    "never changes with another function's; what the driver wrote is unreported until it is offered, with the value of "
+    "that clock, and reports come for nothing else")
+
+
+@proof(BYTES, block="DeviceWindow", mode=Mode.BOUNDED, depth=6, cover=8)
 def test_device_configuration_of_many_functions():
+    return configuration_bytes()
+
+
+@proof(BYTES, block="DeviceWindow", mode=Mode.BOUNDED, depth=8, full=True)
+def test_device_configuration_of_many_functions_for_longer():
+    return configuration_bytes()
+
+
+def configuration_bytes() -> Harness:
+    """One byte of the configuration of one of three functions."""
     h = Harness()
     dut = h.add(DeviceWindow(NET, IMAGES[0], functions=3, virtual_image=VIRTUAL_IMAGE), driven={"legacy"})
     direct, out, beat = dut.direct, dut.write, dut.update.p

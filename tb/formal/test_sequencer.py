@@ -99,7 +99,7 @@ CLAIM = ("each request is walked once, in order: non-posted requests with their 
          "posted writes whole; every access has its own dword's offset, data and byte enables")
 
 
-@proof(CLAIM, block="AccessSequencer", mode=Mode.BOUNDED, depth=9, cover=12, engine=Engine.BOOLECTOR)
+@proof(CLAIM, block="AccessSequencer", mode=Mode.BOUNDED, depth=8, cover=12, engine=Engine.BOOLECTOR)
 def test_walks():
     return walks(longest=3)
 

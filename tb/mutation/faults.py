@@ -52,7 +52,7 @@ def bench(module: str, case: str) -> str:
 
 
 #: The proof that two paths agree about a function, and before it the one about rows.
-ISOLATED = proof("isolation", "functions_are_isolated")
+ISOLATED = proof("isolation", "functions_are_isolated_for_longer")
 LEAKS = (proof("isolation", "every_write_goes_to_its_functions_row"), ISOLATED)
 
 FAULTS = (
@@ -192,17 +192,17 @@ FAULTS = (
     Fault(
         "windows/device.py", "rows.change.eq(changes.any() | taken.any())", "rows.change.eq(changes.any())",
         "what a virtual function's driver wrote is told for ever",
-        (proof("rows", "device_configuration_of_many_functions"), block(
+        (proof("rows", "device_configuration_of_many_functions_for_longer"), block(
             "windows_device", "functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
     Fault(
         "windows/device.py", "Mux(low[8], carried[byte - first], ", "Mux(0, 0, ",
         "MAC addresses of virtual functions count without a carry",
-        (proof("rows", "device_configuration_of_many_functions"), block(
+        (proof("rows", "device_configuration_of_many_functions_for_longer"), block(
             "windows_device", "restored_function_shows_the_image_of_its_number"))),
     Fault(
         "windows/device.py", "self.unreported.eq(rows.new.unreported", "self.unreported.eq(rows.row.unreported",
         "nobody is told to come back for what was just written",
-        (proof("rows", "device_configuration_of_many_functions"), block(
+        (proof("rows", "device_configuration_of_many_functions_for_longer"), block(
             "windows_device", "functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
     Fault(
         "windows/msix.py", "access.valid & table_named", "table_named",
@@ -537,7 +537,7 @@ FAULTS = (
         "adapters/series7.py", "m.d.sync += [told.eq(self.cfg_interrupt_assert), self.cfg_interrupt.eq(0)]",
         "m.d.sync += [told.eq(self.level), self.cfg_interrupt.eq(0)]",
         "a change of INTA while another is asked for is forgotten", (proof("series7", "interrupt"),)),
-    *(replace(fault, device="series7-dma-128") for fault in (
+    *(replace(fault, device="series7-net-128") for fault in (
         Fault(
             "adapters/series7.py", "self.cfg_interrupt_stat.eq(link.interrupt_status)",
             "self.cfg_interrupt_stat.eq(link.intx)", "Interrupt Disable hides Interrupt Status from a hypervisor",
@@ -568,7 +568,7 @@ FAULTS = (
         "adapters/series7.py", "(long_before if lane else 1)", "1",
         "the first dword behind a short header is the wrong way round",
         (block("adapters_series7", "swapping_twice_changes_nothing_and_once_turns_payload_alone"),
-         bench("legacy", "device_features_read_what_is_offered_and_take_no_write")), device="series7-dma-64"),
+         bench("legacy", "device_features_read_what_is_offered_and_take_no_write")), device="series7-net-64"),
     Fault(
         "adapters/series7.py", "link.hit.bar.eq(receiver.bar)", "link.hit.bar.eq(0)",
         "every request goes to BAR 0",

@@ -1,13 +1,15 @@
 """Devices that the benches run on when the user names none."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from virtio_mmr_sim.bench import Device
+from virtio_mmr_sim.bench import Card, Device
 from virtio_mmr_sim.guest import record
 
 
-def net(width: int) -> Device:
-    """A network device with every window, MMR identity, big-endian support."""
+def net(width: int, *, reaches: bool = False) -> Device:
+    """A network device with every window, MMR identity, big-endian support; it may reach host memory."""
+    requester = "\n[requester]\nreads = 32\n" if reaches else ""
     return Device(
         f"net-{width}",
         f"""
@@ -27,7 +29,7 @@ big_endian = true
 [datapath]
 width = {width}
 max_payload = 256
-""",
+{requester}""",
     )
 
 
@@ -144,11 +146,6 @@ width = 64
 )
 
 
-def dma(width: int) -> Device:
-    """A network device that reaches host memory."""
-    return Device(f"dma-{width}", net(width).text.rstrip() + "\n[requester]\nreads = 32\n")
-
-
 #: More virtual functions than three bits can name, with queues and vectors of their own; the physical one is modern,
 #: and all reach host memory.
 VIRTUAL = Device(
@@ -190,7 +187,7 @@ def behind(adapter: str, device: Device, name: str) -> Device:
 
 def ultrascale(width: int, block: str = "pcie4_uscale_plus") -> Device:
     """A network device that reaches host memory, behind an UltraScale+ block."""
-    return behind(block, dma(width), f"{block.split('_')[0]}-{width}")
+    return behind(block, net(width, reaches=True), f"{block.split('_')[0]}-{width}")
 
 
 def series7(device: Device) -> Device:
@@ -205,23 +202,41 @@ ULTRASCALE_VIRTUAL = Device(
 #: Both interfaces behind an UltraScale+ block.
 ULTRASCALE_TRANSITIONAL = behind("pcie4_uscale_plus", TRANSITIONAL, "pcie4-transitional")
 
+def example_card(family: str, device: str, ip: str) -> Device:
+    """The card of ``examples/<family>`` with the device of the same folder's parent."""
+    examples = Path(__file__).parents[2] / "examples"
+    sources = tuple(sorted((examples / family).glob("*.v")))
+    return Device(f"card-{family}", (examples / f"{device}.toml").read_text(), Card(sources, "card", ip))
+
+
+#: The example tops, with the models of the blocks in place of the blocks.
+CARDS = (
+    example_card("ultrascale", "net-ultrascale", "pcie4_uscale_plus_0"),
+    example_card("7series", "net-7series", "pcie_7x_0"),
+)
+
 #: What Linux drove when it was recorded.
 RECORDED = [
     Device(f"recorded-{name}", record.load(Path(__file__).parents[1] / "golden" / f"{name}.jsonl")[0]["device"])
     for name in ("linux-6.12-net-raw", "linux-6.1-blk-raw-intx", "linux-6.12-net-modern", "seabios-blk-raw")]
 
+#: The narrowest stream, with DMA.
+DMA_64 = replace(net(64, reaches=True), name="dma-64")
+
 DEVICES = {
     device.name: device
     for device in (
-        net(64), net(128), net(256), net(512), BLOCK_IO, BLOCK, RNG, TRANSITIONAL, TRANSITIONAL_RNG, dma(64), dma(128),
-        VIRTUAL, ultrascale(64), ultrascale(128), ultrascale(256), ultrascale(128, "pcie4c_uscale_plus"),
-        ULTRASCALE_VIRTUAL, ULTRASCALE_TRANSITIONAL, series7(dma(64)), series7(dma(128)), series7(TRANSITIONAL), *RECORDED)
+        net(64), net(128, reaches=True), net(256), net(512), DMA_64, BLOCK_IO, BLOCK, RNG, TRANSITIONAL,
+        TRANSITIONAL_RNG, VIRTUAL, ultrascale(64), ultrascale(128), ultrascale(256),
+        ultrascale(128, "pcie4c_uscale_plus"), ULTRASCALE_VIRTUAL, ULTRASCALE_TRANSITIONAL,
+        series7(net(64, reaches=True)), series7(net(128, reaches=True)), series7(TRANSITIONAL), *CARDS, *RECORDED)
 }
 
 #: The widths that are in wide use, and the odd ones out.
 USUAL = ("net-64", "net-128", "block-io", "rng")
-EVERY_WIDTH = ("net-64", "net-128", "net-256", "net-512")
-EVERY = (*EVERY_WIDTH, "block-io", "rng")
+
+#: Streams that are wider.
+WIDE = ("net-256", "net-512")
 
 #: Those with a modern interface.
 MODERN = ("transitional", "transitional-rng")
@@ -232,14 +247,12 @@ VIRTUAL_DEVICES = ("virtual",)
 #: Devices of recorded guests.
 GOLDEN_DEVICES = tuple(device.name for device in RECORDED)
 
-#: Devices that do DMA.
-REACHING = ("dma-64", "dma-128")
-
 #: Devices behind UltraScale+ blocks.
 ULTRASCALE = ("pcie4-64", "pcie4-128", "pcie4-256")
 
 #: Devices behind 7-series blocks.
-SERIES7 = ("series7-dma-64", "series7-dma-128")
+SERIES7 = ("series7-net-64", "series7-net-128")
 
-#: Devices behind hard IP, at each width.
+#: Devices behind hard IP, at each width; one of each kind, in which everything else is as it is with raw streams.
 BEHIND_HARD_IP = (*ULTRASCALE, *SERIES7)
+BEHIND_EACH_KIND = ("pcie4-128", "series7-net-128")

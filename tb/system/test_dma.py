@@ -1,9 +1,9 @@
 """DMA of the back end through the generated ports."""
 
-from system.devices import REACHING
+from system.devices import BEHIND_EACH_KIND
 
-DEVICES = (*REACHING, "pcie4-64", "series7-dma-64")
-FULL = ("pcie4-128", "pcie4-256", "series7-dma-128")
+DEVICES = ("net-128", *BEHIND_EACH_KIND)
+FULL = ("dma-64", "pcie4-64", "pcie4-256", "series7-net-64")
 
 BENCH = "bench_dma"
 

@@ -1,9 +1,9 @@
 """An independent root complex enumerates the device: parts of MMR, CFG and LEG of the test plan."""
 
-from system.devices import USUAL
+from system.devices import BEHIND_EACH_KIND, USUAL
 
-DEVICES = (*USUAL, "pcie4-128", "series7-dma-128")
-FULL = ("pcie4-64", "pcie4-256", "pcie4c-128", "series7-dma-64")
+DEVICES = (*USUAL, *BEHIND_EACH_KIND)
+FULL = ("pcie4-64", "pcie4-256", "pcie4c-128", "series7-net-64")
 
 BENCH = "bench_enumeration"
 

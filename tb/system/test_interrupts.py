@@ -2,8 +2,8 @@
 
 from system.devices import MODERN, ULTRASCALE, USUAL
 
-DEVICES = (*USUAL, *MODERN, "series7-dma-128")
-FULL = (*ULTRASCALE, "pcie4-virtual", "series7-dma-64", "series7-transitional")
+DEVICES = (*USUAL, *MODERN, "series7-net-128")
+FULL = (*ULTRASCALE, "pcie4-virtual", "series7-net-64", "series7-transitional")
 
 BENCH = "bench_interrupts"
 

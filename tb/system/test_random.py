@@ -1,9 +1,9 @@
 """Random packets against the golden model, at every width."""
 
-from system.devices import BEHIND_HARD_IP, EVERY
+from system.devices import BEHIND_EACH_KIND, USUAL, WIDE
 
-DEVICES = (*EVERY, "transitional", "series7-transitional", "pcie4-transitional")
-FULL = BEHIND_HARD_IP
+DEVICES = (*USUAL, "transitional", *BEHIND_EACH_KIND)
+FULL = (*WIDE, "pcie4-64", "pcie4-256", "pcie4-transitional", "series7-net-64", "series7-transitional")
 
 BENCH = "bench_random"
 

@@ -1,6 +1,7 @@
 """Beside AMD's 7-series block."""
 
-from system.devices import SERIES7 as DEVICES  # noqa: F401
+DEVICES = ("series7-net-128",)
+FULL = ("series7-net-64",)
 
 BENCH = "bench_series7"
 

