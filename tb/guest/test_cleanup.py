@@ -36,7 +36,7 @@ def is_running(process):
 
 def wait_for(what, run, output):
     """What *what* gives, as soon as there is anything, while *run* prints into *output*."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not (found := what()):
         assert time.monotonic() < end, f"ended with {run.poll()}, printed: {printed(output)}"
         time.sleep(0.05)
