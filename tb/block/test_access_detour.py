@@ -47,9 +47,10 @@ def expected(access, bar, offset, length, reply):
 @pytest.mark.parametrize("seed", range(3))
 def test_settings_decide_where_an_access_goes(seed):
     rng = random.Random(seed)
-    dut = ConfigDetour(BARS, DATA)
+    dut = ConfigDetour(BARS, DATA, late=True)
 
     async def play(ctx):
+        before = None
         for _ in range(1500):
             bar = rng.choice((0, 0, 2, 2, 1, 5, 6, 7, 8, 0x82))
             offset = rng.choice((0, 0x10, 0x13, 0x12, 0xFC, 0x100, 0x180, 0x181, 0x1FE, 0x200, 0x1000, 0x1014, 0x1FFC,
@@ -64,6 +65,12 @@ def test_settings_decide_where_an_access_goes(seed):
                                   (dut.port.access.p, access), (dut.port.access.valid, valid),
                                   (dut.onward.reply.p.data, reply), (dut.onward.reply.valid, valid)):
                 ctx.set(signal, value)
+            # What comes a clock late is treated as it would have been in time.
+            late = any_dword(rng)
+            ctx.set(dut.onward_late, late)
+            if before is not None:
+                assert ctx.get(dut.late) == expected(*before, late)[1]
+            before = access, bar, offset, length
             went, answer = expected(access, bar, offset, length, reply)
             found = plain(ctx.get(dut.onward.access.p))
             if went is not access:
@@ -73,5 +80,6 @@ def test_settings_decide_where_an_access_goes(seed):
             assert found == went
             assert ctx.get(dut.port.reply.p.data) == answer
             assert (ctx.get(dut.onward.access.valid), ctx.get(dut.port.reply.valid)) == (valid, valid)
+            await ctx.tick()
 
     simulate(dut, play)

@@ -45,3 +45,25 @@ def test_access_reaches_its_window_alone_and_its_enabled_bytes_come_back(spaces)
                 assert ctx.get(dut.port.reply.p.data) == (masked(answer, access["strobe"]) if claimed else 0)
 
     simulate(m, play)
+
+
+def test_a_late_window_answers_behind_its_access_and_with_its_bytes():
+    rng = random.Random(2)
+    dut = AccessRouter(SPACES, late=(Space.MSIX,))
+
+    async def play(ctx):
+        before = None
+        for _ in range(300):
+            space, strobe, valid = rng.choice(list(Space)), rng.getrandbits(4), rng.random() < 0.8
+            ctx.set(dut.port.access.payload, {"space": space, "strobe": strobe})
+            ctx.set(dut.port.access.valid, valid)
+            answer, late = any_dword(rng), any_dword(rng)
+            ctx.set(dut.window_legacy.reply.payload, {"data": answer if valid and space is Space.LEGACY else 0})
+            ctx.set(dut.window_msix.reply.payload, {"data": late if before is not None else 0})
+            if valid:
+                assert ctx.get(dut.port.reply.p.data) == (masked(answer, strobe) if space is Space.LEGACY else 0)
+            assert ctx.get(dut.late) == (0 if before is None else masked(late, before))
+            before = strobe if valid and space is Space.MSIX else None
+            await ctx.tick()
+
+    simulate(dut, play)

@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from block.simulation import plain, simulate, stalling
@@ -31,7 +31,8 @@ class Clock:
     restore: bool = False
     #: Whether the function may send, from the next clock on.
     may_send: bool | None = None
-    shown: dict = field(default_factory=dict)
+    #: Whether it may in this clock.
+    may: bool = False
 
 
 class Functions:
@@ -41,8 +42,8 @@ class Functions:
         self.vectors, self.functions = vectors, functions
         self.dut = SharedInterruptUnit(vectors, functions=functions)
         self.rng, self.stall = random.Random(seed), stall
-        #: What was looked at one and two clocks ago.
-        self.coming, self.now = Clock(0), Clock(0)
+        #: What was looked at one, two and three clocks ago; the last is what has its effect.
+        self.coming, self.now, self.then = Clock(0), Clock(0), Clock(0)
         self.may_send = [True] * functions
         self.causes = deque()
         self.unsettled = False
@@ -51,8 +52,8 @@ class Functions:
         self.told = []
         self._offered = False
 
-    async def clock(self, ctx, what: Clock | None = None) -> Clock:
-        """One clock, in which *what* is chosen, or an event, or nothing. Returns what happened in it, with its view."""
+    async def clock(self, ctx, what: Clock | None = None) -> None:
+        """One clock, in which *what* is chosen, or an event, or nothing."""
         dut, rng = self.dut, self.rng
         ctx.set(dut.step.ready, 0)
         if what is None and ctx.get(dut.step.valid) and rng.random() < 0.8:
@@ -63,8 +64,9 @@ class Functions:
             what, self.unsettled = self.causes.popleft(), True
         elif what is None:
             what = Clock(rng.randrange(self.functions))
-        now, self.now, self.coming = self.now, self.coming, what
-        coming = self.now
+        then, now, coming = self.then, self.now, self.coming
+        self.then, self.now, self.coming = now, coming, what
+        now.may = self.may_send[now.function]
         ctx.set(dut.look, what.function)
         ctx.set(dut.function_ahead, coming.function)
         ctx.set(dut.config_vector_ahead, coming.reason if coming.cause == CONFIG else rng.getrandbits(16))
@@ -81,25 +83,26 @@ class Functions:
         ctx.set(dut.msix_enable, now.enabled)
         ctx.set(dut.forget, now.forget)
         ctx.set(dut.restore, now.restore)
-        ctx.set(dut.may_send, self.may_send[now.function])
-        if now.asked:
-            now.shown = {"pending": ctx.get(dut.table.pending), **plain(ctx.get(dut.table.entry))}
+        ctx.set(dut.may_send, now.may)
+        if then.asked:
+            self._shows(then, {"pending": ctx.get(dut.table.pending), **plain(ctx.get(dut.table.entry))})
         if ctx.get(dut.settled):
             assert self.unsettled
             self.unsettled = False
-        sendable = self.pending & self.unmasked if self.may_send[now.function] else set()
+        sendable = self.pending & self.unmasked if then.may else set()
         _, _, offered = await ctx.tick().sample(dut.message.valid & ~dut.message.ready)
         if ctx.get(dut.message.valid) and not offered:
             message = plain(ctx.get(dut.message.p))
             key = message["function"], message["vector"]
-            assert key in sendable and key[0] == now.function, f"{key} is told although it may not be, or once more"
+            assert key in sendable and key[0] == then.function, f"{key} is told although it may not be, or once more"
             entry = self.entry(key)
             assert (message["address"], message["dword"]) == (entry & (1 << 64) - 1, entry >> 64)
             self.pending.remove(key)
             self.told.append(key)
-        self._happens(now)
+        self._happens(then)
+        if now.may_send is not None:
+            self.may_send[now.function] = now.may_send
         ctx.set(dut.may_send_then, self.may_send[now.function])
-        return now
 
     def entry(self, key) -> int:
         return int.from_bytes(self.entries.get(key, bytes(12)), "little")
@@ -108,14 +111,16 @@ class Functions:
         """Pending bits of the vector's group."""
         return sum(1 << v % 32 for f, v in self.pending if (f, v // 32) == (function, vector // 32))
 
+    def _shows(self, now: Clock, shown: dict) -> None:
+        """The window shows what everything before its access has left."""
+        key = now.function, now.vector
+        assert shown["pending"] == self.group(*key)
+        if now.vector < self.vectors:
+            assert shown["address"] | shown["data"] << 64 == self.entry(key)
+            assert shown["masked"] == (key not in self.unmasked)
+
     def _happens(self, now: Clock) -> None:
         """Every cause is owed until it is told or forgotten."""
-        if now.asked:
-            key = now.function, now.vector
-            assert now.shown["pending"] == self.group(*key)
-            if now.vector < self.vectors:
-                assert now.shown["address"] | now.shown["data"] << 64 == self.entry(key)
-                assert now.shown["masked"] == (key not in self.unmasked)
         if now.kind is EventKind.PEND:
             self.pending |= self.owed
             self.owed.clear()
@@ -137,8 +142,6 @@ class Functions:
             self.entries[key] = bytes(stored)
             if now.strobe >> 12 & 1:
                 (self.unmasked.discard if now.data & 1 else self.unmasked.add)(key)
-        if now.may_send is not None:
-            self.may_send[now.function] = now.may_send
 
     async def start(self, ctx) -> None:
         for function in range(self.functions):

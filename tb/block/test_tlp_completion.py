@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 from block.simulation import any_dword, raw_packets, simulate, stalling, taking
 from virtio_mmr.gateware.tlp.completion import CompletionBuilder
 from virtio_mmr.spec.tlp import CompletionStatus
@@ -59,9 +61,32 @@ async def reply(ctx, dut, context, says, dwords, pause=lambda: False):
         await ctx.tick()
 
 
-def run(requests, width, rng, *, stall=0.0, pause=0.0, extra=12):
+class LateReplies(wiring.Component):
+    """A builder that gets two bytes of each dword in time and the others a clock late."""
+
+    def __init__(self, width):
+        self.inner = CompletionBuilder(width, late=True)
+        members = self.inner.signature.members.items()
+        super().__init__({name: member for name, member in members if name != "late_reply"})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.inner = self.inner
+        inner, in_time = wiring.flipped(self.inner), 0xFF00_FF00
+        for name, member in self.signature.members.items():
+            if member.is_signature:
+                wiring.connect(m, getattr(self.inner, name), wiring.flipped(getattr(self, name)))
+            else:
+                left, right = getattr(inner, name), getattr(self, name)
+                m.d.comb += left.eq(right) if member.flow is wiring.In else right.eq(left)
+        m.d.comb += self.inner.reply.eq(self.reply & in_time)
+        m.d.sync += self.inner.late_reply.eq(self.reply & ~in_time)
+        return m
+
+
+def run(requests, width, rng, *, stall=0.0, pause=0.0, extra=12, builder=CompletionBuilder):
     """Beats of the completions, and (valid, ready, last) of every clock."""
-    dut = CompletionBuilder(width)
+    dut = builder(width)
     found, clocks = [], []
     wanted = sum(len(completions) for _, completions in requests)
 
@@ -86,11 +111,12 @@ def run(requests, width, rng, *, stall=0.0, pause=0.0, extra=12):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("stall, pause", [(0.0, 0.0), (0.6, 0.0), (0.1, 0.4)])
-def test_completions_are_whole_in_order_and_without_a_gap(width, stall, pause):
+@pytest.mark.parametrize("stall, pause, builder", [
+    (0.0, 0.0, CompletionBuilder), (0.6, 0.0, CompletionBuilder), (0.1, 0.4, LateReplies)])
+def test_completions_are_whole_in_order_and_without_a_gap(width, stall, pause, builder):
     rng = random.Random(width)
     requests = [random_request(rng) for _ in range(30)]
-    found, clocks = run(requests, width, rng, stall=stall, pause=pause)
+    found, clocks = run(requests, width, rng, stall=stall, pause=pause, builder=builder)
     assert raw_packets(found) == expected(requests)
     inside = False
     for valid, ready, last in clocks:

@@ -226,12 +226,12 @@ FAULTS = (
         "a function that never rests keeps the others waiting", (block(
             "interrupt", "a_function_that_never_rests_does_not_keep_the_others_waiting"),)),
     Fault(
-        "shared_interrupt.py", "sends.eq((kind == EventKind.SEND) & self.may_send & (vectors.ready & chosen).any())",
+        "shared_interrupt.py", "sends.eq((kind == EventKind.SEND) & now.may_send & (vectors.ready & chosen).any())",
         "sends.eq((kind == EventKind.SEND) & (vectors.ready & chosen).any())",
         "a function sends what it was forbidden since it was visited", (block(
             "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
     Fault(
-        "shared_interrupt.py", "(kind == EventKind.PEND) | (self.forget & (self.function == whose))",
+        "shared_interrupt.py", "(kind == EventKind.PEND) | (now.forget & (now.function == whose))",
         "kind == EventKind.PEND",
         "a queue's interrupt of before a reset comes after it", (block(
             "shared_interrupt", "a_reset_forgets_its_functions_causes_wherever_they_are_but_not_its_own"),)),
@@ -244,10 +244,14 @@ FAULTS = (
         "a vector that never rests keeps the others of its group waiting", (block(
             "shared_interrupt", "a_function_and_a_vector_that_never_rest_do_not_keep_the_others_waiting"),)),
     Fault(
-        "shared_interrupt.py", "turns.work.eq(waiting.any() & self.may_send_then)",
+        "shared_interrupt.py", "turns.work.eq(waiting.any() & may_send_then)",
         "turns.work.eq(waiting.any() & turns.turn)",
         "a function whose vectors are unmasked stands in no queue", (block(
             "shared_interrupt", "msx_03_a_masked_cause_is_pending_and_sent_once_when_unmasked"),)),
+    Fault(
+        "shared_interrupt.py", "vectors.restore.eq(now.restore)", "vectors.restore.eq(self.restore)",
+        "a reset returns the vectors of the function of the clock before to their reset values", (block(
+            "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
     Fault(
         "state/shared_vectors.py", "| Mux(self.pend | mask_strobe, here, 0)),", "| Mux(self.pend, here, 0)),",
         "nobody comes back when a vector is unmasked", (block(

@@ -257,12 +257,15 @@ class Endpoint(wiring.Component):
         spaces = [Space.CONFIG, *(
             space for space in Space if space not in (Space.CONFIG, Space.HOLE)
             and any(kind.find(build.Space[space.name]) is not None for kind in kinds))]
-        m.submodules.router = router = AccessRouter(spaces)
+        # Vectors of several functions are shown a clock late.
+        late = [Space.MSIX] if several and Space.MSIX in spaces else []
+        m.submodules.router = router = AccessRouter(spaces, late=late)
         entrance = router.port
         # The access window is a capability of one's own configuration space.
         windowed = config.modern and not owned
         if windowed:
-            m.submodules.detour = detour = ConfigDetour(config.bars, layout["modern_access_data"].offset)
+            m.submodules.detour = detour = ConfigDetour(
+                config.bars, layout["modern_access_data"].offset, late=bool(late))
             wiring.connect(m, detour.onward, router.port)
             m.d.comb += [
                 detour.bar.eq(config_space.window_bar),
@@ -540,7 +543,11 @@ class Endpoint(wiring.Component):
             ]
 
         # --- Completions and interrupts to the link -------------------------------------------------------
-        m.submodules.completion = completion = CompletionBuilder(width)
+        m.submodules.completion = completion = CompletionBuilder(width, late=bool(late))
+        if late and windowed:
+            m.d.comb += [detour.onward_late.eq(router.late), completion.late_reply.eq(detour.late)]
+        elif late:
+            m.d.comb += completion.late_reply.eq(router.late)
         m.d.comb += [
             completion.context.eq(operation.p.context),
             completion.reply_valid.eq(operation.valid & operation.p.answered),

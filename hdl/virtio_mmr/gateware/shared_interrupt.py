@@ -4,10 +4,13 @@ Specification: PCI Local Bus 3.0, 6.8.3; virtio 1.3, 4.1.4.5 and 4.1.5.1.2. As i
 pending bit, and a pending bit a message as soon as it may leave. A row can be changed only where it was looked up
 ahead, so a queue's cause, whose vector is known no earlier than the queue's row, comes back as an event PEND; and a
 message takes two: VISIT looks at a group of vectors, SEND at the vector that was chosen.
+
+All of it happens in the clock behind that of the access or the event: what a row in block RAM shows, and what
+happens to it, come out of registers. The order is the same, so nobody can tell.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.enum import Enum
 from amaranth.lib.wiring import In, Out
 
@@ -31,6 +34,12 @@ class _Visit(Enum, shape=unsigned(3)):
     CHOOSE = 3
     SEND = 4
     SENDING = 5
+
+
+#: What happens to vectors in one clock.
+_HAPPENING = data.StructLayout({
+    "kind": EventKind, "function": 8, "cause": 2, "queue_vector": 16, "config_vector": 16, "msix_enable": 1,
+    "forget": 1, "restore": 1, "may_send": 1, "strobe": 16, "data": 32})
 
 
 class SharedInterruptUnit(wiring.Component):
@@ -57,7 +66,7 @@ class SharedInterruptUnit(wiring.Component):
     asked_ahead : In(1), vector_ahead : In(11)
         The window wants this vector in the next clock.
     table : In(VectorAccess())
-        From the window; of the vector that it wanted.
+        From the window; of the vector that it wanted. `entry` and `pending` come in the clock behind the access.
     function : In(8), event : In(Event)
         Of this clock.
     cause : In(2)
@@ -77,8 +86,8 @@ class SharedInterruptUnit(wiring.Component):
     step : Out(stream.Signature(Event))
         An event that the unit wants to see; it keeps `queue` for the vector.
     settled : Out(1)
-        This clock's event is an INTERRUPT without a PEND behind it, or that PEND. From an INTERRUPT until then there
-        must not be another.
+        The event of the clock before was an INTERRUPT without a PEND behind it, or that PEND. From an INTERRUPT until
+        then there must not be another.
     message : Out(stream.Signature(MsixMessage))
     """
 
@@ -112,8 +121,19 @@ class SharedInterruptUnit(wiring.Component):
         m = Module()
         m.submodules.vectors = vectors = SharedVectorTable(self._vectors, functions=self._functions)
         width, groups, place_bits, _ = vector_groups(self._vectors)
-        message, step, kind = self.message, self.step, self.event.kind
+        message, step = self.message, self.step
         self._shown = vectors
+
+        # What happened in the clock before, which is what happens here in this one.
+        self._now = now = Signal(_HAPPENING)
+        kind = now.kind
+        m.d.sync += [
+            now.kind.eq(self.event.kind),
+            now.strobe.eq(self.table.strobe),
+            now.data.eq(self.table.data),
+            *(now[name].eq(getattr(self, name)) for name in (
+                "function", "cause", "queue_vector", "config_vector", "msix_enable", "forget", "restore", "may_send")),
+        ]
 
         # --- The row that the next clock needs ------------------------------------------------------------
         ahead = self.event_ahead
@@ -132,17 +152,17 @@ class SharedInterruptUnit(wiring.Component):
         owed, asks, whose, vector = Signal(), Signal(), Signal(8), Signal(11)
         queue_cause = Signal()
         m.d.comb += [
-            queue_cause.eq(self.cause[0] & self.msix_enable & below(self.queue_vector, self._vectors)),
+            queue_cause.eq(now.cause[0] & now.msix_enable & below(now.queue_vector, self._vectors)),
             self.settled.eq(((kind == EventKind.INTERRUPT) & ~queue_cause) | (kind == EventKind.PEND)),
             vectors.pend.eq(Mux(
                 kind == EventKind.PEND, owed,
-                self.cause[1] & self.msix_enable & below(self.config_vector, self._vectors))),
+                now.cause[1] & now.msix_enable & below(now.config_vector, self._vectors))),
         ]
         self._owed, self._whose, self._vector = owed, whose, vector
-        with m.If((kind == EventKind.PEND) | (self.forget & (self.function == whose))):
+        with m.If((kind == EventKind.PEND) | (now.forget & (now.function == whose))):
             m.d.sync += owed.eq(0)
         with m.If(queue_cause):
-            m.d.sync += [owed.eq(1), asks.eq(1), whose.eq(self.function), vector.eq(self.queue_vector)]
+            m.d.sync += [owed.eq(1), asks.eq(1), whose.eq(now.function), vector.eq(now.queue_vector)]
 
         # --- The group that is visited --------------------------------------------------------------------
         m.submodules.turns = turns = Turns(self._functions)
@@ -191,13 +211,13 @@ class SharedInterruptUnit(wiring.Component):
         self._sends = sends = Signal()
         chosen = Cat(vectors.vector[:place_bits] == i for i in range(width))
         m.d.comb += [
-            sends.eq((kind == EventKind.SEND) & self.may_send & (vectors.ready & chosen).any()),
+            sends.eq((kind == EventKind.SEND) & now.may_send & (vectors.ready & chosen).any()),
             vectors.sent.eq(sends),
             vectors.visited.eq(kind == EventKind.SEND),
-            vectors.forget.eq(self.forget),
-            vectors.restore.eq(self.restore),
-            vectors.strobe.eq(self.table.strobe),
-            vectors.data.eq(self.table.data),
+            vectors.forget.eq(now.forget),
+            vectors.restore.eq(now.restore),
+            vectors.strobe.eq(now.strobe),
+            vectors.data.eq(now.data),
             self.table.entry.eq(vectors.entry),
             self.table.pending.eq(vectors.pending),
         ]
@@ -206,7 +226,7 @@ class SharedInterruptUnit(wiring.Component):
         with m.If(kind == EventKind.SEND):
             m.d.sync += [
                 message.valid.eq(sends),
-                message.p.function.eq(self.function),
+                message.p.function.eq(now.function),
                 message.p.vector.eq(vectors.vector),
                 message.p.address.eq(vectors.entry.address),
                 message.p.dword.eq(vectors.entry.data),
@@ -215,15 +235,18 @@ class SharedInterruptUnit(wiring.Component):
         # --- Whose turn it is -----------------------------------------------------------------------------
         # A row is judged in the clock behind that of its change.
         waiting, behind = Signal(groups), Signal(range(groups))
+        looked, may_send_then = Signal(8), Signal()
         m.d.sync += [
-            turns.look.eq(self.look),
-            turns.function.eq(self.function),
+            looked.eq(self.look),
+            may_send_then.eq(self.may_send_then),
+            turns.look.eq(looked),
+            turns.function.eq(now.function),
             turns.initialise.eq(kind == EventKind.INITIALISE),
             turns.turn.eq(kind == EventKind.SEND),
             waiting.eq(vectors.waiting),
             behind.eq(vectors.vector[place_bits:]),
         ]
-        m.d.comb += turns.work.eq(waiting.any() & self.may_send_then)
+        m.d.comb += turns.work.eq(waiting.any() & may_send_then)
         for candidates in (waiting, waiting & Cat(behind < i for i in range(groups))):
             for i in reversed(range(groups)):
                 with m.If(candidates[i]):

@@ -19,7 +19,7 @@ from .interface import AccessPort, Space
 
 
 class ConfigDetour(wiring.Component):
-    """Stands between the sequencer and the router; combinational. All other accesses pass as they are.
+    """Stands between the sequencer and the router; without latency. All other accesses pass as they are.
 
     A read makes one access of the width that the capability names, whichever bytes of its data are
     enabled; a write one of those of them that are enabled. Where the BAR, the offset or the length makes
@@ -32,6 +32,8 @@ class ConfigDetour(wiring.Component):
         What may be reached.
     data_offset
         Where the capability's data is in configuration space.
+    late
+        Some windows answer in the clock behind the access.
 
     Members
     -------
@@ -39,10 +41,13 @@ class ConfigDetour(wiring.Component):
     onward : Out(AccessPort())
     bar : In(8), offset : In(32), length : In(32)
         As the driver set them.
+    onward_late : In(32), late : Out(32)
+        The answer of those windows. With `late`.
     """
 
-    def __init__(self, bars: Sequence[Bar], data_offset: int):
+    def __init__(self, bars: Sequence[Bar], data_offset: int, *, late: bool = False):
         self._bars = tuple(bars)
+        self._late = late
         self._data_offset = data_offset
         super().__init__({
             "port": In(AccessPort()),
@@ -50,6 +55,7 @@ class ConfigDetour(wiring.Component):
             "bar": In(8),
             "offset": In(32),
             "length": In(32),
+            **({"onward_late": In(32), "late": Out(32)} if late else {}),
         })
 
     def elaborate(self, platform):
@@ -90,4 +96,9 @@ class ConfigDetour(wiring.Component):
                 taken, masked(self.onward.reply.p.data >> Cat(C(0, 3), low), access.strobe),
                 self.onward.reply.p.data)),
         ]
+        if self._late:
+            was_taken, was_low, was_strobe = Signal.like(taken), Signal.like(low), Signal.like(access.strobe)
+            m.d.sync += [was_taken.eq(taken), was_low.eq(low), was_strobe.eq(access.strobe)]
+            m.d.comb += self.late.eq(Mux(
+                was_taken, masked(self.onward_late >> Cat(C(0, 3), was_low), was_strobe), self.onward_late))
         return m

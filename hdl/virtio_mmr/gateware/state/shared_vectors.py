@@ -21,7 +21,8 @@ def vector_groups(vectors: int) -> tuple[int, int, int, int]:
 class SharedVectorTable(wiring.Component):
     """Rows of vectors, the view of one of them, and the change of this clock.
 
-    What is shown belongs to the function that was looked at two clocks ago, and to the vector named a clock ago.
+    What is shown belongs to the function that was looked at three clocks ago, and to the vector named two clocks ago.
+    So all that comes out of a RAM stands in registers first: what follows from a row is long enough without the RAM.
 
     Parameters
     ----------
@@ -33,9 +34,9 @@ class SharedVectorTable(wiring.Component):
     Members
     -------
     look : In(8)
-        Whose row is wanted in two clocks.
+        Whose row is wanted in three clocks.
     function_ahead : In(8), vector_ahead : In(11)
-        Whose rows are wanted in the next clock; the function is the one that was looked at a clock ago.
+        Whose rows are wanted in two clocks; the function is the one that was looked at a clock ago.
     vector : Out(11)
         The vector that is shown.
     entry : Out(VectorEntry)
@@ -85,17 +86,18 @@ class SharedVectorTable(wiring.Component):
         place, group = self.vector[:place_bits], self.vector[place_bits:place_bits + group_bits]
         mine = Cat(place == i for i in range(width))
         here = Cat(group == i for i in range(groups))
-        m.d.sync += self.vector.eq(self.vector_ahead)
+        coming_vector = Signal.like(self.vector)
+        m.d.sync += [coming_vector.eq(self.vector_ahead), self.vector.eq(coming_vector)]
 
         # --- Which rows count -----------------------------------------------------------------------------
         function_row = data.StructLayout({"valid": groups, "pending_valid": groups, "waiting": groups})
-        m.submodules.functions = rows = RowStore(function_row, self._functions, latency=2)
+        m.submodules.functions = rows = RowStore(function_row, self._functions, latency=3)
         row = rows.row
         valid, pending_valid = (row.valid & here).any(), (row.pending_valid & here).any()
 
         # --- The group's bits -----------------------------------------------------------------------------
         group_row = data.StructLayout({"written": width, "unmasked": width, "pending": width, "last": place_bits})
-        m.submodules.groups = bits = RowStore(group_row, self._functions << group_bits, latency=1)
+        m.submodules.groups = bits = RowStore(group_row, self._functions << group_bits, latency=2)
         now, new = Signal(group_row), Signal(group_row)
         m.d.comb += [
             rows.look.eq(self.look),
@@ -139,7 +141,7 @@ class SharedVectorTable(wiring.Component):
         # --- The entry ------------------------------------------------------------------------------------
         entry_bits = (self._vectors - 1).bit_length()
         m.submodules.entries = entries = RowStore(
-            data.ArrayLayout(8, STORED), self._functions << entry_bits, latency=1)
+            data.ArrayLayout(8, STORED), self._functions << entry_bits, latency=2)
         m.d.comb += [
             entries.look.eq(Cat(self.vector_ahead[:entry_bits], self.function_ahead)),
             entries.change.eq(stored_strobe.any()),

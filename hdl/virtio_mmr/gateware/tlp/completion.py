@@ -39,11 +39,20 @@ class CompletionBuilder(wiring.Component):
     comes late in its clock; a single one passes the RAM by. On the lanes of the header a dword and another's header
     must not meet; therefore the clock after a long completion's last reply brings no other's first.
 
+    Parameters
+    ----------
+    width
+        Of the stream, in bits.
+    late
+        A part of the replies comes a clock late.
+
     Members
     -------
     reply_valid : In(1)
     reply : In(32)
         Payload dword, or nothing of meaning for a completion without data.
+    late_reply : In(32)
+        With `late`: bits of the dword of the clock before, beside those of `reply`.
     first, last : In(1)
         Position of the dword in its completion.
     completion : In(CompletionDescriptor)
@@ -59,11 +68,13 @@ class CompletionBuilder(wiring.Component):
         Where the next completion to be complete will begin, and the next to leave: equal if none waits.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, *, late: bool = False):
         self._width = width
+        self._late = late
         super().__init__({
             "reply_valid": In(1),
             "reply": In(32),
+            **({"late_reply": In(32)} if late else {}),
             "first": In(1),
             "last": In(1),
             "completion": In(CompletionDescriptor),
@@ -123,6 +134,8 @@ class CompletionBuilder(wiring.Component):
             late_lane.eq(here),
             late_reply.eq(self.reply),
         ]
+        if self._late:
+            late_reply |= self.late_reply
         with m.If(self.reply_valid):
             m.d.sync += lane.eq(Mux(self.first, (_HEADER + 1) % lanes, following(lane)))
             with m.If(self.last | (here == lanes - 1)):

@@ -82,7 +82,8 @@ class MsixWindow(wiring.Component):
     size
         Bytes of the window, a power of two.
     virtual
-        The same two of virtual functions, if there are any; a function without a window has 0 vectors.
+        The same two of virtual functions, if there are any; a function without a window has 0 vectors. The entry and
+        the pending bits then come in the clock behind the access, and so does the reply.
 
     Members
     -------
@@ -99,21 +100,31 @@ class MsixWindow(wiring.Component):
         access, reply, table = self.port.access, self.port.reply, self.table
         table_named, pending_named, vector = _places(m, access.p, self._kinds)
         of_table, of_pending = access.valid & table_named, access.valid & pending_named
-        entry = table.entry
-        dword = Signal(32)
-        with m.Switch(access.p.offset[2:4]):
-            for i, shown in enumerate((entry.address[:32], entry.address[32:], entry.data, entry.masked)):
-                with m.Case(i):
-                    m.d.comb += [
-                        dword.eq(shown),
-                        table.strobe[4 * i:4 * i + 4].eq(
-                            Mux(of_table & access.p.write, access.p.strobe, 0)),
-                    ]
+        entry, number = table.entry, access.p.offset[2:4]
         m.d.comb += [
             table.asked.eq(of_table | of_pending),
             table.vector.eq(vector),
             table.data.eq(access.p.data),
-            reply.valid.eq(access.valid),
-            reply.p.data.eq(Mux(of_table, dword, Mux(of_pending, table.pending, 0))),
+        ]
+        with m.Switch(number):
+            for i in range(4):
+                with m.Case(i):
+                    m.d.comb += table.strobe[4 * i:4 * i + 4].eq(Mux(of_table & access.p.write, access.p.strobe, 0))
+
+        # --- The reply ------------------------------------------------------------------------------------
+        replies, shows_table, shows_pending = access.valid, of_table, of_pending
+        if len(self._kinds) > 1:
+            shown_now = Cat(replies, shows_table, shows_pending, number)
+            shown_late = Signal.like(shown_now)
+            m.d.sync += shown_late.eq(shown_now)
+            replies, shows_table, shows_pending, number = *shown_late[:3], shown_late[3:]
+        dword = Signal(32)
+        with m.Switch(number):
+            for i, shown in enumerate((entry.address[:32], entry.address[32:], entry.data, entry.masked)):
+                with m.Case(i):
+                    m.d.comb += dword.eq(shown)
+        m.d.comb += [
+            reply.valid.eq(replies),
+            reply.p.data.eq(Mux(shows_table, dword, Mux(shows_pending, table.pending, 0))),
         ]
         return m
