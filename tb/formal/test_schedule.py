@@ -85,8 +85,19 @@ def test_schedule():
 @proof("an event gets the eighth clock at the latest, whatever accesses there are and whose they are, but while "
        "functions are visited", block="AccessSequencer", depth=2, cover=16)
 def test_events_wait_for_eight_clocks():
+    return eighth_clock()
+
+
+@proof("an event gets the eighth clock at the latest, whatever accesses there are and whose they are, but while "
+       "functions are visited (several functions)", block="AccessSequencer", depth=2, cover=16)
+def test_events_among_several_functions_wait_for_eight_clocks():
+    return eighth_clock(virtual_bars=BARS)
+
+
+def eighth_clock(**options) -> Harness:
+    """A sequencer with these options, and whoever wants events."""
     h = Harness()
-    dut = h.add(AccessSequencer(BARS))
+    dut = h.add(AccessSequencer(BARS, **options))
     waits = dut.event_wanted & ~dut.event_slot & ~dut.hold
     waited = Signal(4)
     h.m.d.sync += waited.eq(Mux(waits, waited + 1, 0))

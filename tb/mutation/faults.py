@@ -226,8 +226,8 @@ FAULTS = (
         "a function that never rests keeps the others waiting", (block(
             "interrupt", "a_function_that_never_rests_does_not_keep_the_others_waiting"),)),
     Fault(
-        "shared_interrupt.py", "sends.eq((kind == EventKind.SEND) & now.may_send & (vectors.ready & chosen).any())",
-        "sends.eq((kind == EventKind.SEND) & (vectors.ready & chosen).any())",
+        "shared_interrupt.py", "sends.eq((kind == EventKind.SEND) & now.may_send & vectors.sendable)",
+        "sends.eq((kind == EventKind.SEND) & vectors.sendable)",
         "a function sends what it was forbidden since it was visited", (block(
             "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
     Fault(

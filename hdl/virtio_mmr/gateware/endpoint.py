@@ -259,7 +259,11 @@ class Endpoint(wiring.Component):
             and any(kind.find(build.Space[space.name]) is not None for kind in kinds))]
         # Vectors of several functions are shown a clock late.
         late = [Space.MSIX] if several and Space.MSIX in spaces else []
-        m.submodules.router = router = AccessRouter(spaces, late=late)
+        m.submodules.router = router = AccessRouter(spaces, late=late, reach={
+            Space.LEGACY: (legacy.CONFIG_OFFSET[True] + config.kind.config_size - 1).bit_length(),
+            Space.DEVICE: max(config.kind.config_size - 1, 0).bit_length(),
+            Space.CONTROL: (control_page.TABLE.size - 1).bit_length(),
+        } if several else None)
         entrance = router.port
         # The access window is a capability of one's own configuration space.
         windowed = config.modern and not owned
@@ -277,6 +281,26 @@ class Endpoint(wiring.Component):
             entrance.access.valid.eq(operation.valid & ~operation.p.completion.unsupported),
             entrance.access.p.eq(operation.p.access),
         ]
+        if several:
+            # The access of the next clock, for whoever has to know.
+            coming = sequencer.operation
+            m.d.comb += [
+                router.coming.valid.eq(coming.valid & ~coming.p.completion.unsupported),
+                router.coming.p.eq(coming.p.access),
+            ]
+            if windowed:
+                # The access window's registers are those of the next clock: no two configuration accesses follow each
+                # other at once.
+                m.submodules.detour_look = detour_look = ConfigDetour(
+                    config.bars, layout["modern_access_data"].offset)
+                m.d.comb += [
+                    detour_look.port.access.valid.eq(coming.valid),
+                    detour_look.port.access.p.eq(coming.p.access),
+                    detour_look.bar.eq(config_space.window_bar),
+                    detour_look.offset.eq(config_space.window_offset),
+                    detour_look.length.eq(config_space.window_length),
+                    router.coming.p.eq(detour_look.onward.access.p),
+                ]
         view, touch = view_layout(tables), touch_layout(tables)
         m.submodules.device = device = DeviceWindow(
             config.kind, config.config_image, functions=functions, big_endian=big_endian,
@@ -321,6 +345,8 @@ class Endpoint(wiring.Component):
             windows = [_msix(kind) for kind in kinds]
             m.submodules.msix = msix = MsixWindow(*windows[0], **({"virtual": windows[1]} if several else {}))
             wiring.connect(m, router.window_msix, msix.port)
+            if late:
+                m.d.comb += router.late_msix.eq(msix.late)
         for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr"),
                                    (Space.COMMON, modern.COMMON, "common")):
             if space in spaces:
@@ -488,21 +514,7 @@ class Endpoint(wiring.Component):
             if several:
                 m.submodules.interrupt = interrupt = SharedInterruptUnit(vectors, functions=functions)
                 m.submodules.msix_look = msix_look = MsixLook(*windows[0], virtual=windows[1])
-                coming = sequencer.operation
-                m.d.comb += [msix_look.access.valid.eq(coming.valid), msix_look.access.p.eq(coming.p.access)]
-                if windowed:
-                    # The access window's registers are those of the next clock: no two configuration accesses follow
-                    # each other at once.
-                    m.submodules.detour_look = detour_look = ConfigDetour(
-                        config.bars, layout["modern_access_data"].offset)
-                    m.d.comb += [
-                        detour_look.port.access.valid.eq(coming.valid),
-                        detour_look.port.access.p.eq(coming.p.access),
-                        detour_look.bar.eq(config_space.window_bar),
-                        detour_look.offset.eq(config_space.window_offset),
-                        detour_look.length.eq(config_space.window_length),
-                        msix_look.access.p.eq(detour_look.onward.access.p),
-                    ]
+                m.d.comb += [msix_look.access.valid.eq(coming.valid), msix_look.access.p.eq(router.coming.p)]
 
                 def may_send(of, configuration):
                     virtual_may = (configuration.msix_enable & ~configuration.msix_mask & configuration.bus_master

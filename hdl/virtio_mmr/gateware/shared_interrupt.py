@@ -143,8 +143,10 @@ class SharedInterruptUnit(wiring.Component):
                        | (ahead.kind == EventKind.SEND)),
             vectors.look.eq(self.look),
             vectors.function_ahead.eq(self.function_ahead),
+            # A cause needs no entry.
+            vectors.entry_ahead.eq(Mux(self.asked_ahead, self.vector_ahead, ahead.queue)),
             vectors.vector_ahead.eq(Mux(
-                self.asked_ahead, self.vector_ahead, Mux(of_step, ahead.queue, self.config_vector_ahead))),
+                self.asked_ahead | of_step, vectors.entry_ahead, self.config_vector_ahead)),
         ]
 
         # --- Causes ---------------------------------------------------------------------------------------
@@ -172,7 +174,8 @@ class SharedInterruptUnit(wiring.Component):
         with m.Switch(visit):
             with m.Case(_Visit.NONE):
                 m.d.sync += [visited.eq(turns.next.p.function), group.eq(turns.next.p.queue), place.eq(0)]
-                with m.If(turns.next.valid & (~message.valid | message.ready)):
+                # The link's word comes late in a clock; a visit takes so many that this one does not matter.
+                with m.If(turns.next.valid & ~message.valid):
                     m.d.comb += turns.next.ready.eq(1)
                     m.d.sync += visit.eq(_Visit.VISIT)
             with m.Case(_Visit.VISITING):
@@ -209,9 +212,8 @@ class SharedInterruptUnit(wiring.Component):
 
         # --- What changes ---------------------------------------------------------------------------------
         self._sends = sends = Signal()
-        chosen = Cat(vectors.vector[:place_bits] == i for i in range(width))
         m.d.comb += [
-            sends.eq((kind == EventKind.SEND) & now.may_send & (vectors.ready & chosen).any()),
+            sends.eq((kind == EventKind.SEND) & now.may_send & vectors.sendable),
             vectors.sent.eq(sends),
             vectors.visited.eq(kind == EventKind.SEND),
             vectors.forget.eq(now.forget),

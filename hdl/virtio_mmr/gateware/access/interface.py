@@ -131,8 +131,8 @@ class AccessPort(wiring.Signature):
 
     Nothing waits here. The sequencer starts a read only when its completion has room, so a window is
     always ready, and a reply is always taken. ``reply.valid`` follows ``access.valid`` and is high for
-    every access, writes included; the data of a window that is not accessed are zero. A window may be late: then its
-    whole reply comes a clock behind its access.
+    every access, writes included; the data of a window that is not accessed are zero. A window may give a
+    part of its answer a clock late; that part goes another way.
     """
 
     def __init__(self) -> None:

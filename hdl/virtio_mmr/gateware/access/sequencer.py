@@ -8,7 +8,8 @@ Specification: PCI Express Base 5.0, 2.3.1.1 (completions of reads) and 2.4.1 (o
   for a clock while it is first in the queue.
 - Long reads run in pieces that end at 128-byte boundaries. Between two pieces a waiting posted write
   goes first; after a posted write a waiting piece does.
-- Events of the back end take clocks that no access wants, and one in eight otherwise.
+- Events of the back end take clocks that no access wants, and one in eight otherwise. With several functions the clock
+  of an event is chosen a clock ahead: it is the one behind a clock that no access wanted.
 """
 
 from collections.abc import Sequence
@@ -246,7 +247,7 @@ class AccessSequencer(wiring.Component):
         enqueue = valid & non_posted & ~at_once & queue.entries.ready
         wants_write = valid & is_write
         patience = self._patience = Signal(3)
-        event_first = self.event_wanted & patience.all()
+        event_first = Signal()
         # The operation comes from the head, if there is one; otherwise from the request.
         from_head = Signal()
         go_head = Signal()
@@ -257,8 +258,15 @@ class AccessSequencer(wiring.Component):
             go_head.eq(~event_first & from_head),
             go_write.eq(~event_first & wants_write & ~from_head),
             go_direct.eq(~event_first & direct),
-            self.event_slot.eq(~(go_head | go_write | go_direct) & ~self.hold),
         ]
+        goes = go_head | go_write | go_direct
+        if self._virtual_bars:
+            # Whose rows are looked up follows from the choice, at the end of a long clock; this shortens it.
+            m.d.comb += self.event_slot.eq(event_first & ~self.hold)
+            m.d.sync += event_first.eq(
+                self.event_wanted & ~self.event_slot & (event_first | ~goes | patience[1:].all()))
+        else:
+            m.d.comb += [event_first.eq(self.event_wanted & patience.all()), self.event_slot.eq(~goes & ~self.hold)]
         with m.If(self.event_slot | ~self.event_wanted):
             m.d.sync += patience.eq(0)
         with m.Else():

@@ -157,7 +157,8 @@ class FunctionState(wiring.Component):
     look : In(8)
         With several functions: what `function` will be two clocks later.
     queue_select_ahead, config_vector_ahead : Out(16)
-        With several functions: what `queue_select` and the row's `config_vector` will be one clock later.
+        With several functions: what `queue_select` and the row's `config_vector` will be one clock later; the latter is
+        of no meaning if that is no vector.
     touch : In(touch), view : Out(view)
         See `windows.register`.
     event : In(Event)
@@ -256,8 +257,11 @@ class FunctionState(wiring.Component):
                 rows.new.eq(new),
                 rows.change.eq(1),
                 self.queue_select_ahead.eq(rows.coming.queue_select),
-                self.config_vector_ahead.eq(rows.coming.config_vector),
             ]
+            # It comes early in the clock, because a write of no vector and a reset are left out.
+            written = self.touch.function_config_vector
+            m.d.comb += self.config_vector_ahead.eq(merged(
+                rows.unchanged.config_vector, written.data, Mux(rows.overtaken, written.write, 0)))
         m.d.comb += [new.eq(row), self.queue_select.eq(row.queue_select)]
         flr, msix_toggled, vanishes = self.flr, self.msix_toggled, C(0)
         if self._functions > 1:

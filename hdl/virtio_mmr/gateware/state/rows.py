@@ -43,6 +43,8 @@ class RowStore(wiring.Component):
     coming_number : Out(range(count)), coming : Out(shape)
         What the next clock will show, with this clock's change in it; it is as late in the clock as `new`. Only with a
         latency of 2 or more.
+    overtaken : Out(1), unchanged : Out(shape)
+        This clock's change is of the row that comes; that row without it. Likewise.
     """
 
     def __init__(self, shape, count: int, *, latency: int, init=(), elsewhere: bool = False):
@@ -59,7 +61,8 @@ class RowStore(wiring.Component):
             "change": In(1),
             "new": In(shape),
             **({"changed_number": In(range(max(count, 2)))} if elsewhere else {}),
-            **({"coming_number": Out(range(max(count, 2))), "coming": Out(shape)} if latency > 1 else {}),
+            **({"coming_number": Out(range(max(count, 2))), "coming": Out(shape),
+                "overtaken": Out(1), "unchanged": Out(shape)} if latency > 1 else {}),
         })
 
     def elaborate(self, platform):
@@ -97,7 +100,12 @@ class RowStore(wiring.Component):
             onward = Mux(overtaken, self.new, row)
             m.d.sync += [next_number.eq(number), next_row.eq(onward)]
             if stage == self._latency - 2:
-                m.d.comb += [self.coming_number.eq(number), self.coming.eq(onward)]
+                m.d.comb += [
+                    self.coming_number.eq(number),
+                    self.coming.eq(onward),
+                    self.overtaken.eq(overtaken),
+                    self.unchanged.eq(row),
+                ]
             number, row = next_number, next_row
         m.d.comb += [self.number.eq(number), self.row.eq(row)]
         return m

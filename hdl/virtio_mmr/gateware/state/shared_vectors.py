@@ -37,11 +37,16 @@ class SharedVectorTable(wiring.Component):
         Whose row is wanted in three clocks.
     function_ahead : In(8), vector_ahead : In(11)
         Whose rows are wanted in two clocks; the function is the one that was looked at a clock ago.
+    entry_ahead : In(11)
+        The same vector, if its entry is wanted. It comes earlier in the clock than `vector_ahead`.
     vector : Out(11)
         The vector that is shown.
     entry : Out(VectorEntry)
+        Its entry, if that was wanted.
     pending, ready : Out(32)
         Pending bits of the vector's group; those of them that are not masked.
+    sendable : Out(1)
+        The vector is one of the latter.
     last : Out(5)
         The vector of the group that was `sent` last, or any.
     strobe : In(16), data : In(32)
@@ -65,10 +70,12 @@ class SharedVectorTable(wiring.Component):
             "look": In(8),
             "function_ahead": In(8),
             "vector_ahead": In(11),
+            "entry_ahead": In(11),
             "vector": Out(11),
             "entry": Out(VectorEntry),
             "pending": Out(GROUP),
             "ready": Out(GROUP),
+            "sendable": Out(1),
             "last": Out(5),
             "strobe": In(16),
             "data": In(32),
@@ -83,17 +90,28 @@ class SharedVectorTable(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width, groups, place_bits, group_bits = vector_groups(self._vectors)
-        place, group = self.vector[:place_bits], self.vector[place_bits:place_bits + group_bits]
-        mine = Cat(place == i for i in range(width))
-        here = Cat(group == i for i in range(groups))
+        place = self.vector[:place_bits]
+        # One bit for each vector of the group, and for each group; of the vector that the next clock shows, too.
         coming_vector = Signal.like(self.vector)
-        m.d.sync += [coming_vector.eq(self.vector_ahead), self.vector.eq(coming_vector)]
+        coming_group = coming_vector[place_bits:place_bits + group_bits]
+        mine, here, coming_here = Signal(width), Signal(groups), Signal(groups)
+        m.d.comb += coming_here.eq(Cat(coming_group == i for i in range(groups)))
+        m.d.sync += [
+            coming_vector.eq(self.vector_ahead),
+            self.vector.eq(coming_vector),
+            mine.eq(Cat(coming_vector[:place_bits] == i for i in range(width))),
+            here.eq(coming_here),
+        ]
 
         # --- Which rows count -----------------------------------------------------------------------------
         function_row = data.StructLayout({"valid": groups, "pending_valid": groups, "waiting": groups})
         m.submodules.functions = rows = RowStore(function_row, self._functions, latency=3)
         row = rows.row
-        valid, pending_valid = (row.valid & here).any(), (row.pending_valid & here).any()
+        valid, pending_valid = Signal(), Signal()
+        m.d.sync += [
+            valid.eq((rows.coming.valid & coming_here).any()),
+            pending_valid.eq((rows.coming.pending_valid & coming_here).any()),
+        ]
 
         # --- The group's bits -----------------------------------------------------------------------------
         group_row = data.StructLayout({"written": width, "unmasked": width, "pending": width, "last": place_bits})
@@ -135,6 +153,7 @@ class SharedVectorTable(wiring.Component):
             self.waiting.eq(rows.new.waiting),
             self.pending.eq(now.pending),
             self.ready.eq(ready),
+            self.sendable.eq((ready & mine).any()),
             self.last.eq(now.last),
         ]
 
@@ -143,7 +162,7 @@ class SharedVectorTable(wiring.Component):
         m.submodules.entries = entries = RowStore(
             data.ArrayLayout(8, STORED), self._functions << entry_bits, latency=2)
         m.d.comb += [
-            entries.look.eq(Cat(self.vector_ahead[:entry_bits], self.function_ahead)),
+            entries.look.eq(Cat(self.entry_ahead[:entry_bits], self.function_ahead)),
             entries.change.eq(stored_strobe.any()),
         ]
         # An entry that was never written has no bytes in the table's memory yet.

@@ -83,17 +83,20 @@ class MsixWindow(wiring.Component):
         Bytes of the window, a power of two.
     virtual
         The same two of virtual functions, if there are any; a function without a window has 0 vectors. The entry and
-        the pending bits then come in the clock behind the access, and so does the reply.
+        the pending bits then come in the clock behind the access.
 
     Members
     -------
     port : In(AccessPort())
     table : Out(VectorAccess())
+    late : Out(32)
+        With `virtual`: the answer to the access of the clock before; that of `port` is zero.
     """
 
     def __init__(self, vectors: int, size: int, *, virtual: tuple[int, int] | None = None):
         self._kinds = ((vectors, size),) if virtual is None else ((vectors, size), virtual)
-        super().__init__({"port": In(AccessPort()), "table": Out(VectorAccess())})
+        super().__init__({
+            "port": In(AccessPort()), "table": Out(VectorAccess()), **({} if virtual is None else {"late": Out(32)})})
 
     def elaborate(self, platform):
         m = Module()
@@ -112,19 +115,19 @@ class MsixWindow(wiring.Component):
                     m.d.comb += table.strobe[4 * i:4 * i + 4].eq(Mux(of_table & access.p.write, access.p.strobe, 0))
 
         # --- The reply ------------------------------------------------------------------------------------
-        replies, shows_table, shows_pending = access.valid, of_table, of_pending
+        shows_table, shows_pending, answer = of_table, of_pending, reply.p.data
         if len(self._kinds) > 1:
-            shown_now = Cat(replies, shows_table, shows_pending, number)
-            shown_late = Signal.like(shown_now)
-            m.d.sync += shown_late.eq(shown_now)
-            replies, shows_table, shows_pending, number = *shown_late[:3], shown_late[3:]
+            shown = Cat(shows_table, shows_pending, number)
+            shown_late = Signal.like(shown)
+            m.d.sync += shown_late.eq(shown)
+            shows_table, shows_pending, number, answer = shown_late[0], shown_late[1], shown_late[2:], self.late
         dword = Signal(32)
         with m.Switch(number):
             for i, shown in enumerate((entry.address[:32], entry.address[32:], entry.data, entry.masked)):
                 with m.Case(i):
                     m.d.comb += dword.eq(shown)
         m.d.comb += [
-            reply.valid.eq(replies),
-            reply.p.data.eq(Mux(shows_table, dword, Mux(shows_pending, table.pending, 0))),
+            reply.valid.eq(access.valid),
+            answer.eq(Mux(shows_table, dword, Mux(shows_pending, table.pending, 0))),
         ]
         return m
