@@ -78,7 +78,7 @@ class Functions:
         ctx.set(dut.table.strobe, now.strobe)
         ctx.set(dut.table.data, now.data)
         ctx.set(dut.cause, now.cause)
-        ctx.set(dut.queue_vector, now.reason if now.cause == QUEUE else rng.getrandbits(16))
+        ctx.set(dut.queue_vector, then.reason if then.cause == QUEUE else rng.getrandbits(16))
         ctx.set(dut.config_vector, now.reason if now.cause == CONFIG else rng.getrandbits(16))
         ctx.set(dut.msix_enable, now.enabled)
         ctx.set(dut.forget, now.forget)

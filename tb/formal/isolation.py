@@ -11,7 +11,7 @@ from virtio_mmr.gateware.access.router import AccessRouter
 from virtio_mmr.gateware.access.schedule import Schedule
 from virtio_mmr.gateware.notify import NotifyUnit
 from virtio_mmr.gateware.requester.gate import SharedGate
-from virtio_mmr.gateware.state.function import EventKind, FunctionOptions, FunctionState
+from virtio_mmr.gateware.state.function import LATE, EventKind, FunctionOptions, FunctionState
 from virtio_mmr.gateware.state.queues import QueueTable
 from virtio_mmr.gateware.state.virtual import VirtualConfigChange, VirtualErrors
 from virtio_mmr.gateware.turns import Turns
@@ -47,8 +47,8 @@ class SharedPath:
         What comes from outside by name, as signals.
     executed, function, eventful
         What happens in this clock, and to whom.
-    reply
-        What the windows answer.
+    reply, late_reply
+        What the windows answer, and what they add a clock later.
     """
 
     def __init__(self, h: Harness, name: str):
@@ -70,10 +70,12 @@ class SharedPath:
             "look", "function", "initialise", "turn", "work", "queue"})
         self.gate = gate = h.add(SharedGate(state.row.shape(), FUNCTIONS, modern=False, gates=1), f"{name}_gate",
                                  driven={"function", "row", "bus_master", "awake"})
-        router = self._add(AccessRouter((Space.LEGACY, Space.CONTROL, Space.ISR, Space.DEVICE, Space.CONFIG)), "router")
+        router = self._add(AccessRouter(
+            (Space.LEGACY, Space.CONTROL, Space.ISR, Space.DEVICE, Space.CONFIG), late=(Space.LEGACY,)), "router")
         window = self._add(LegacyWindow(NET.config_size), "legacy")
         registers = {
-            part.name: self._add(RegisterWindow(part, view, touch_layout([part])), f"registers_{part.name}")
+            part.name: self._add(RegisterWindow(
+                part, view, touch_layout([part]), late=LATE if part is legacy.HEADER else ()), f"registers_{part.name}")
             for part in _TABLES}
 
         self.executed, self.function, self.eventful = schedule.executed, schedule.function, schedule.eventful
@@ -96,7 +98,8 @@ class SharedPath:
         for register in registers.values():
             d.comb += [register.view.eq(state.view), register.msix_enabled.eq(msix)]
         merge(h.m, state.touch, [register.touch for register in registers.values()])
-        self.reply = router.port.reply.p
+        d.comb += router.late_legacy.eq(registers[legacy.HEADER.name].late_reply)
+        self.reply, self.late_reply = router.port.reply.p, router.late
 
         # State.
         change, errors = self.take(VirtualConfigChange, "config_change"), self.take(VirtualErrors, "errors")

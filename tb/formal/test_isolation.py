@@ -17,16 +17,19 @@ def test_every_write_goes_to_its_functions_row():
     schedule, function = path.schedule, path.function
     coming = schedule.coming_function
     state, device, queues, standing = path.state._rows, path.device._rows, path.table._rows, path.turns._standing
-    looks = ((state, coming, function), (device, coming, function), (standing, function, path.turns.function))
+    # Queues and turns are a clock late.
+    before = path.turns.function
+    looks = ((state, coming, function), (device, coming, function), (standing, function, before))
     for rows, then, now in looks:
         h.check(rows.coming_number == then[0])
         h.check(rows.number == now[0])
-    h.check(queues.number[1:] == function[0])
+    h.check(queues.coming_number[1:] == function[0])
+    h.check(queues.number[1:] == before[0])
     h.check(~path.eventful | (schedule.event.function == function))
     h.check(~path.executed.valid | (path.executed.p.access.function == function))
     h.check(function < 2)
     h.check((path.gate.function == function) & same(path.gate.row, path.state.new))
-    h.cover(queues.change & (function == 1) & h.past(path.eventful & (function == 0)))
+    h.cover(queues.change & (before == 1) & h.past(h.past(path.eventful & (function == 0))))
     return h
 
 
@@ -85,6 +88,7 @@ def twins() -> Harness:
     h.check(one.executed.valid == two.executed.valid)
     h.check(one.eventful == two.eventful)
     h.check(~answers | same(one.reply, two.reply))
+    h.check(~h.past(answers) | (one.late_reply == two.late_reply))
     # Before it starts there may be anything in its row.
     starts = one.schedule.event.kind == EventKind.INITIALISE
     for name in ("row", "new", "restore", "fenced", "cause"):

@@ -147,7 +147,7 @@ FAULTS = (
         "requester/gate.py", "with m.If(change.function == asked)", "with m.If(change.function[1:] == asked[1:])",
         "a function may reach memory because its neighbour may", (proof("schedule", "shared_gate"), ISOLATED)),
     Fault(
-        "state/queues.py", "Mux(self.page_bytes[i], stored.page[i], 0)", "stored.page[i]",
+        "state/queues.py", "Mux(page_bytes[i], stored.page[i], 0)", "stored.page[i]",
         "a queue shows its page of before the reset", (proof("state", "reset_restores_every_table_value"),)),
     Fault(
         "state/rows.py", "m.d.comb += row.eq(changed_row)", "m.d.comb += row.eq(read.data)",
@@ -173,8 +173,18 @@ FAULTS = (
             "state_queues",
             "queues_of_many_functions_are_rows_of_their_own_and_every_change_is_seen_by_the_next_look"),)),
     Fault(
-        "state/queues.py", "merged(rows.row.page.as_value(), self.new_page, self.write_page)", "self.new_page",
+        "state/queues.py", "merged(rows.row.page.as_value(), new_page, write_page)", "new_page",
         "a byte of a page number takes the others with it", (proof("rows", "queues_of_many_functions"),)),
+    Fault(
+        "state/queues.py", "rows.change.eq(write_page.any() | self.write_vector)",
+        "rows.change.eq(self.write_page.any() | self.write_vector)",
+        "a page is written into the row of the clock before", (proof("rows", "queues_of_many_functions"), block(
+            "state_queues",
+            "queues_of_many_functions_are_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
+    Fault(
+        "access/router.py", "named & (coming.p.offset[bits:] == 0)", "named",
+        "an access behind a window's registers meets them again", (block(
+            "access_router", "access_reaches_its_window_alone_and_its_enabled_bytes_come_back"),)),
     Fault(
         "state/modern_queues.py",
         "notes.changed_number.eq(Cat(self.kicked[:self._place.bits], notes.number[self._place.bits:]))",
@@ -325,7 +335,7 @@ FAULTS = (
         "INTA is raised in D3hot", (bench(
             "interrupts", "inta_is_lowered_by_interrupt_disable_msix_and_d3hot_and_not_by_bus_master"), TRAFFIC)),
     Fault(
-        "notify.py", "~queue_update.valid & ~notification.valid\n", "~queue_update.valid\n",
+        "notify.py", "& ~changing & ~notification.valid & ~reset_request.valid", "& ~changing & ~reset_request.valid",
         "a reset request overtakes a notification", (proof("boundary", "order_of_the_boundary"),)),
     Fault(
         "access/schedule.py", "Signal(EventKind, init=EventKind.INITIALISE)", "Signal(EventKind)",

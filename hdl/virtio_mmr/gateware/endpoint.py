@@ -35,7 +35,7 @@ from .requester.gate import FunctionGate, SharedGate
 from .requester.port import RequesterPort
 from .requester.requester import Requester
 from .shared_interrupt import SharedInterruptUnit
-from .state.function import EventKind, FunctionOptions, FunctionState
+from .state.function import LATE, EventKind, FunctionOptions, FunctionState
 from .state.modern_queues import ModernQueueTable
 from .state.queues import QueueTable
 from .tlp.beat import raw_beat
@@ -229,11 +229,10 @@ class Endpoint(wiring.Component):
             m.d.comb += [
                 can_speak.eq(Cat(control.bus_master, control.awake)),
                 decoder.present.eq(schedule.reachable),
-                schedule.wanted.eq(Mux(control.vf_enable, numbered, 0)),
                 # Waking up concerns every function.
                 schedule.wakes.eq((can_speak & ~could_speak).any()),
             ]
-            m.d.sync += could_speak.eq(can_speak)
+            m.d.sync += [could_speak.eq(can_speak), schedule.wanted.eq(Mux(control.vf_enable, numbered, 0))]
         if several and not owned:
             m.submodules.virtual = virtual = VirtualStage(
                 kinds[1].bars, strict_64bit=config.datapath.strict_64bit)
@@ -257,8 +256,9 @@ class Endpoint(wiring.Component):
         spaces = [Space.CONFIG, *(
             space for space in Space if space not in (Space.CONFIG, Space.HOLE)
             and any(kind.find(build.Space[space.name]) is not None for kind in kinds))]
-        # Vectors of several functions are shown a clock late.
-        late = [Space.MSIX] if several and Space.MSIX in spaces else []
+        # Rows of queues and of vectors of several functions are shown a clock late.
+        late_queues = several and not with_modern
+        late = [*([Space.LEGACY] if late_queues else []), *([Space.MSIX] if several and Space.MSIX in spaces else [])]
         m.submodules.router = router = AccessRouter(spaces, late=late, reach={
             Space.LEGACY: (legacy.CONFIG_OFFSET[True] + config.kind.config_size - 1).bit_length(),
             Space.DEVICE: max(config.kind.config_size - 1, 0).bit_length(),
@@ -310,17 +310,23 @@ class Endpoint(wiring.Component):
             view, touch, options[0], virtual=options[1] if several else None, functions=functions)
         self._state = state
         m.submodules.legacy = legacy_window = LegacyWindow(config.kind.config_size)
-        m.submodules.header = header = RegisterWindow(legacy.HEADER, view, touch_layout([legacy.HEADER]))
+        m.submodules.header = header = RegisterWindow(
+            legacy.HEADER, view, touch_layout([legacy.HEADER]), late=LATE if late_queues else ())
+        if late_queues:
+            m.d.comb += router.late_legacy.eq(header.late_reply)
         register_windows = [header]
         msix_enable = control.msix_enable
         if several:
             own = state.row.configuration
-            msix_enable = Mux(function == 0, control.msix_enable, own.msix_enable)
+            # Whether this clock is the physical function's; much follows from that.
+            physical_now = Signal(init=1)
+            m.d.sync += physical_now.eq(schedule.coming_function == 0)
+            msix_enable = Mux(physical_now, control.msix_enable, own.msix_enable)
         if several and not owned:
             m.submodules.virtual_config = virtual_config = VirtualConfigSpace(place(kinds[1]))
             configuration, register_ahead = router.window_config, Signal(10)
             m.d.sync += register_ahead.eq(sequencer.register_ahead)
-            for space, mine in ((config_space, function == 0), (virtual_config, function != 0)):
+            for space, mine in ((config_space, physical_now), (virtual_config, ~physical_now)):
                 m.d.comb += [
                     space.ahead.eq(register_ahead),
                     space.port.access.p.eq(configuration.access.p),
@@ -345,7 +351,7 @@ class Endpoint(wiring.Component):
             windows = [_msix(kind) for kind in kinds]
             m.submodules.msix = msix = MsixWindow(*windows[0], **({"virtual": windows[1]} if several else {}))
             wiring.connect(m, router.window_msix, msix.port)
-            if late:
+            if several:
                 m.d.comb += router.late_msix.eq(msix.late)
         for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr"),
                                    (Space.COMMON, modern.COMMON, "common")):
@@ -380,7 +386,7 @@ class Endpoint(wiring.Component):
         event = schedule.event
         may_request = control.bus_master
         if several:
-            may_request = Mux(function == 0, control.bus_master, own.bus_master & control.awake)
+            may_request = Mux(physical_now, control.bus_master, own.bus_master & control.awake)
         m.d.comb += [
             sequencer.event_wanted.eq(events.event.valid),
             events.update_waiting.eq(device.update_waiting),
@@ -451,8 +457,9 @@ class Endpoint(wiring.Component):
         if several:
             m.submodules.turns = turns = Turns(functions)
             # A row is judged in the clock behind that of its change.
-            unreported = Signal()
+            unreported, physical_then = Signal(), Signal(init=1)
             m.d.sync += [
+                physical_then.eq(physical_now),
                 turns.look.eq(schedule.look),
                 turns.function.eq(function),
                 turns.initialise.eq(event.kind == EventKind.INITIALISE),
@@ -463,7 +470,7 @@ class Endpoint(wiring.Component):
             ]
             m.d.comb += [
                 notify.may_request_then.eq(
-                    Mux(turns.function == 0, control.bus_master, notify.new.configuration.bus_master & control.awake)),
+                    Mux(physical_then, control.bus_master, notify.new.configuration.bus_master & control.awake)),
                 turns.work.eq(notify.work | unreported),
                 turns.queue.eq(notify.next_queue),
             ]
@@ -474,7 +481,7 @@ class Endpoint(wiring.Component):
             starts, started = event.kind == EventKind.INITIALISE, Signal()
             with m.If(starts):
                 m.d.sync += started.eq(1)
-            with m.If((function == 0) & (starts | started)):
+            with m.If(physical_now & (starts | started)):
                 m.d.sync += interrupts.eq(state.new.isr != 0)
             m.d.comb += [
                 state.look.eq(schedule.look),
@@ -516,10 +523,10 @@ class Endpoint(wiring.Component):
                 m.submodules.msix_look = msix_look = MsixLook(*windows[0], virtual=windows[1])
                 m.d.comb += [msix_look.access.valid.eq(coming.valid), msix_look.access.p.eq(router.coming.p)]
 
-                def may_send(of, configuration):
+                def may_send(is_physical, configuration):
                     virtual_may = (configuration.msix_enable & ~configuration.msix_mask & configuration.bus_master
                                    & control.awake & control.vf_enable)
-                    return Mux(of == 0, pf_may_send, virtual_may)
+                    return Mux(is_physical, pf_may_send, virtual_may)
 
                 wiring.connect(m, interrupt.step, events.step)
                 m.d.comb += [
@@ -531,8 +538,8 @@ class Endpoint(wiring.Component):
                     interrupt.asked_ahead.eq(msix_look.asked),
                     interrupt.vector_ahead.eq(msix_look.vector),
                     interrupt.event.eq(event),
-                    interrupt.may_send.eq(may_send(function, own)),
-                    interrupt.may_send_then.eq(may_send(turns.function, notify.new.configuration)),
+                    interrupt.may_send.eq(may_send(physical_now, own)),
+                    interrupt.may_send_then.eq(may_send(physical_then, notify.new.configuration)),
                 ]
             else:
                 m.submodules.interrupt = interrupt = InterruptUnit(vectors)
@@ -543,11 +550,15 @@ class Endpoint(wiring.Component):
                     interrupt.initialise.eq(event.kind == EventKind.INITIALISE),
                     interrupt.may_send.eq(pf_may_send),
                 ]
+            named = Signal.like(has_vector)
+            domain = m.d.sync if late_queues else m.d.comb
+            domain += named.eq(has_vector)
+            domain = m.d.sync if several and not late_queues else m.d.comb
+            domain += interrupt.queue_vector.eq(Mux(named, table.vector, legacy.NO_VECTOR))
             wiring.connect(m, msix.table, interrupt.table)
             m.d.comb += [
                 interrupt.function.eq(function),
                 interrupt.cause.eq(state.cause),
-                interrupt.queue_vector.eq(Mux(has_vector, table.vector, legacy.NO_VECTOR)),
                 interrupt.config_vector.eq(state.row.config_vector),
                 interrupt.msix_enable.eq(msix_enable),
                 interrupt.forget.eq(state.fenced),
@@ -664,7 +675,7 @@ class Endpoint(wiring.Component):
             ]
         if several:
             m.d.comb += [
-                errors.virtual.eq(function != 0),
+                errors.virtual.eq(~physical_now),
                 errors.discarded.eq(schedule.discarded),
                 state.errors.eq(errors.virtual_errors),
             ]

@@ -62,7 +62,8 @@ class NotifyUnit(wiring.Component):
     page_bytes : Out(4)
         Bytes of its page that are not zero.
     queue_size : In(16), vector : In(16), rings : In(RingAddresses)
-        Of queue `scan`.
+        Of queue `scan`; with several functions and without a modern interface the last two are those of the clock
+        before, and a queue's update is offered a clock later.
     addressed, sized : Out(1), data : In(16)
         With a modern interface: whether addresses and size of queue `scan` count; its notification data.
     driver_update, queue_update, notification, reset_request : Out(stream)
@@ -121,19 +122,21 @@ class NotifyUnit(wiring.Component):
             for i in range(self._queues):
                 with m.If(here[i]):
                     m.d.comb += self.page_bytes.eq(row.queue_page_bytes[4 * i:4 * i + 4])
-        has_vector = (row.queue_vector_valid & told).any() & (self.vector != legacy.NO_VECTOR)
+        vector_valid = (row.queue_vector_valid & told).any()
+        # An update is offered, or waits for what comes late of its queue.
+        filling, late = Signal(), self._functions > 1 and not self._modern
+        changing = queue_update.valid | filling if late else queue_update.valid
 
         queue_notified = (row.notified & told & ready).any()
 
         may_tell = ~row.reset_outstanding
         driver_flags = Cat(row.tell_driver_ok, row.tell_features, row.tell_gate)
         may_update = may_tell & ~driver_update.valid
-        may_change = may_tell & ~queue_update.valid
-        settled = ~driver_update.valid & ~queue_update.valid & ~driver_flags.any()
+        may_change = may_tell & ~changing
+        settled = ~driver_update.valid & ~changing & ~driver_flags.any()
         may_notify = (may_tell & ~notification.valid & settled
                       & self.may_request & row.gate & (row.badstate == 0))
-        may_reset = (row.reset_unsent & ~driver_update.valid & ~queue_update.valid & ~notification.valid
-                     & ~reset_request.valid)
+        may_reset = row.reset_unsent & ~driver_update.valid & ~changing & ~notification.valid & ~reset_request.valid
         if self._functions == 1:
             turn = Signal(range(max(self._queues, 2)))
             m.d.comb += [
@@ -145,7 +148,7 @@ class NotifyUnit(wiring.Component):
             with m.If(self.report):
                 m.d.sync += turn.eq(Mux(turn == self._queues - 1, 0, turn + 1))
         else:
-            self._judge(m)
+            self._judge(m, changing)
 
         reported = self.reported
         with m.If(self.report):
@@ -185,16 +188,24 @@ class NotifyUnit(wiring.Component):
         flat = Cat(scan, self.function)
         with m.If(reported.queue):
             m.d.sync += [
-                queue_update.valid.eq(1),
                 queue_update.p.function.eq(self.function),
                 queue_update.p.queue.eq(scan),
                 queue_update.p.row.eq(flat),
                 queue_update.p.change.eq(changes),
                 queue_update.p.size.eq(self.queue_size),
+            ]
+        fill = reported.queue
+        if late:
+            late_valid = Signal()
+            m.d.sync += [filling.eq(fill), late_valid.eq(vector_valid)]
+            fill, vector_valid = filling, late_valid
+        with m.If(fill):
+            m.d.sync += [
+                queue_update.valid.eq(1),
                 queue_update.p.descriptors.eq(self.rings.descriptors),
                 queue_update.p.available.eq(self.rings.available),
                 queue_update.p.used.eq(self.rings.used),
-                queue_update.p.vector_valid.eq(has_vector),
+                queue_update.p.vector_valid.eq(vector_valid & (self.vector != legacy.NO_VECTOR)),
             ]
         with m.If(reported.notification):
             m.d.sync += [
@@ -207,10 +218,10 @@ class NotifyUnit(wiring.Component):
             ]
         return m
 
-    def _judge(self, m: Module) -> None:
+    def _judge(self, m: Module, changing) -> None:
         """Whether a row holds something to tell, and of which queue first."""
         new = self.new
-        outputs = (self.driver_update, self.queue_update, self.notification, self.reset_request)
+        outputs = (self.driver_update, self.notification, self.reset_request)
         ready = served(new) if self._modern else C(-1, self._queues)
         may_tell = ~new.reset_outstanding
         may_notify = may_tell & self.may_request_then & new.gate & (new.badstate == 0)
@@ -221,7 +232,7 @@ class NotifyUnit(wiring.Component):
             self.work.eq(new.reset_unsent | waiting.any()
                          | (may_tell & Cat(new.tell_driver_ok, new.tell_features, new.tell_gate).any())),
             # One turn fills what it can; the next comes when all of that has been taken.
-            self.wanted.eq(~Cat(out.valid for out in outputs).any()),
+            self.wanted.eq(~Cat(changing, *(out.valid for out in outputs)).any()),
         ]
         for among in (lambda i: C(1), lambda i: i > self.behind[:(self._queues - 1).bit_length()]):
             for i in reversed(range(self._queues)):

@@ -38,8 +38,8 @@ class _Visit(Enum, shape=unsigned(3)):
 
 #: What happens to vectors in one clock.
 _HAPPENING = data.StructLayout({
-    "kind": EventKind, "function": 8, "cause": 2, "queue_vector": 16, "config_vector": 16, "msix_enable": 1,
-    "forget": 1, "restore": 1, "may_send": 1, "strobe": 16, "data": 32})
+    "kind": EventKind, "function": 8, "cause": 2, "config_vector": 16, "msix_enable": 1, "forget": 1, "restore": 1,
+    "may_send": 1, "strobe": 16, "data": 32})
 
 
 class SharedInterruptUnit(wiring.Component):
@@ -71,8 +71,8 @@ class SharedInterruptUnit(wiring.Component):
         Of this clock.
     cause : In(2)
         There is a reason to interrupt: bit 0 for a queue, by an event alone; bit 1 for the configuration; not both.
-    queue_vector, config_vector : In(16)
-        Whom the reason is for; a number without a vector stands for none.
+    config_vector : In(16), queue_vector : In(16)
+        Whom the reason is for; a number without a vector stands for none. A queue's vector comes in the clock behind.
     msix_enable : In(1)
         Of `function`: without it a reason sets no pending bit.
     forget : In(1)
@@ -132,7 +132,7 @@ class SharedInterruptUnit(wiring.Component):
             now.strobe.eq(self.table.strobe),
             now.data.eq(self.table.data),
             *(now[name].eq(getattr(self, name)) for name in (
-                "function", "cause", "queue_vector", "config_vector", "msix_enable", "forget", "restore", "may_send")),
+                "function", "cause", "config_vector", "msix_enable", "forget", "restore", "may_send")),
         ]
 
         # --- The row that the next clock needs ------------------------------------------------------------
@@ -154,7 +154,7 @@ class SharedInterruptUnit(wiring.Component):
         owed, asks, whose, vector = Signal(), Signal(), Signal(8), Signal(11)
         queue_cause = Signal()
         m.d.comb += [
-            queue_cause.eq(now.cause[0] & now.msix_enable & below(now.queue_vector, self._vectors)),
+            queue_cause.eq(now.cause[0] & now.msix_enable & below(self.queue_vector, self._vectors)),
             self.settled.eq(((kind == EventKind.INTERRUPT) & ~queue_cause) | (kind == EventKind.PEND)),
             vectors.pend.eq(Mux(
                 kind == EventKind.PEND, owed,
@@ -164,7 +164,7 @@ class SharedInterruptUnit(wiring.Component):
         with m.If((kind == EventKind.PEND) | (now.forget & (now.function == whose))):
             m.d.sync += owed.eq(0)
         with m.If(queue_cause):
-            m.d.sync += [owed.eq(1), asks.eq(1), whose.eq(now.function), vector.eq(now.queue_vector)]
+            m.d.sync += [owed.eq(1), asks.eq(1), whose.eq(now.function), vector.eq(self.queue_vector)]
 
         # --- The group that is visited --------------------------------------------------------------------
         m.submodules.turns = turns = Turns(self._functions)

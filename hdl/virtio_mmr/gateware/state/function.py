@@ -134,6 +134,10 @@ class FunctionOptions:
         return self.gate_open or not self.control_page
 
 
+#: What a view shows a clock late, where queues are.
+LATE = ("queue_page", "queue_vector")
+
+
 class FunctionState(wiring.Component):
     """Rows of functions, the view of one of them, and the effects of accesses and events.
 
@@ -174,7 +178,8 @@ class FunctionState(wiring.Component):
     queue_page_bytes : Out(4)
         Bytes of its page that are not zero.
     write_page : Out(4), new_page : Out(32), write_vector : Out(1), new_vector : Out(16)
-        Change it.
+        Change it. With several functions and without a modern interface a queue's row is a clock late: `queue_page`,
+        `queue_vector`, what `view` shows of them (`LATE`), `write_vector` and `new_vector` are of the clock before.
     queue_select : Out(16)
         Selected queue of the function.
     scan : In(16)
@@ -263,13 +268,14 @@ class FunctionState(wiring.Component):
             m.d.comb += self.config_vector_ahead.eq(merged(
                 rows.unchanged.config_vector, written.data, Mux(rows.overtaken, written.write, 0)))
         m.d.comb += [new.eq(row), self.queue_select.eq(row.queue_select)]
+        touch = self.touch
         flr, msix_toggled, vanishes = self.flr, self.msix_toggled, C(0)
         if self._functions > 1:
             m.d.comb += new.configuration.eq(applied(row.configuration, self.config_change, self.errors))
             flr |= self.config_change.reset
             msix_toggled |= row.configuration.msix_enable ^ new.configuration.msix_enable
             vanishes = self.event.kind == EventKind.VANISH
-        touch, event = self.touch, Signal(Event)
+        event = Signal(Event)
         m.d.comb += event.eq(self.event)
 
         # --- The selected queue ---------------------------------------------------------------------------
@@ -295,6 +301,13 @@ class FunctionState(wiring.Component):
                 with m.If(selected[i]):
                     m.d.comb += self.queue_page_bytes.eq(page_bytes[i])
         has_vector = (Cat(selected) & row.queue_vector_valid).any()
+        # What a late row of a queue meets: the same clock's state and access.
+        exists, is_physical, vector_write = self.queue_exists, self.function == 0, touch.queue_vector
+        if self._functions > 1 and not self._modern:
+            now = (has_vector, exists, is_physical, vector_write)
+            late = tuple(Signal.like(value) for value in now)
+            m.d.sync += [later.eq(value) for later, value in zip(late, now, strict=True)]
+            has_vector, exists, is_physical, vector_write = late
         vector = Mux(has_vector, self.queue_vector, legacy.NO_VECTOR)
 
         # --- What the windows show ------------------------------------------------------------------------
@@ -302,7 +315,7 @@ class FunctionState(wiring.Component):
         shown = {
             "device_features": offered & ~hidden,
             "function_driver_features": row.driver_features,
-            "queue_page": Mux(self.queue_exists, self.queue_page, 0),
+            "queue_page": Mux(exists, self.queue_page, 0),
             "queue_size": self.queue_size,
             "function_queue_select": row.queue_select,
             "function_status": row.status,
@@ -373,20 +386,22 @@ class FunctionState(wiring.Component):
                             m.d.comb += new.notified[i].eq(0)
 
         if any(kind.vectors for kind in self._kinds):
-            def legal(value):
+            def legal(value, is_physical):
                 physical, virtual = (below(value, kind.vectors) for kind in self._kinds)
                 same = self._kinds[0].vectors == self._kinds[1].vectors
-                return Mux(physical if same else Mux(self.function == 0, physical, virtual), value, legacy.NO_VECTOR)
+                return Mux(physical if same else Mux(is_physical, physical, virtual), value, legacy.NO_VECTOR)
 
             with m.If(touch.function_config_vector.write.any()):
                 m.d.comb += new.config_vector.eq(legal(merged(
-                    row.config_vector, touch.function_config_vector.data, touch.function_config_vector.write)))
-            with m.If(touch.queue_vector.write.any() & self.queue_exists):
+                    row.config_vector, touch.function_config_vector.data, touch.function_config_vector.write),
+                    self.function == 0))
+            with m.If(vector_write.write.any() & exists):
                 m.d.comb += [
-                    self.new_vector.eq(legal(merged(vector, touch.queue_vector.data, touch.queue_vector.write))),
+                    self.new_vector.eq(legal(merged(vector, vector_write.data, vector_write.write), is_physical)),
                     self.write_vector.eq(1),
-                    new.queue_vector_valid.eq(row.queue_vector_valid | Cat(selected)),
                 ]
+            with m.If(touch.queue_vector.write.any() & self.queue_exists):
+                m.d.comb += new.queue_vector_valid.eq(row.queue_vector_valid | Cat(selected))
 
         with m.If(touch.function_isr.read[0]):
             m.d.comb += new.isr.eq(0)

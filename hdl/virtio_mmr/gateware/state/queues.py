@@ -33,6 +33,9 @@ class QueueTable(wiring.Component):
     A row has no reset: its function says which bytes of the page are non-zero and whether the vector counts,
     so that a reset of the function takes one clock.
 
+    Rows of several functions come out of block RAM late in a clock, so they are shown, and written, in the clock behind
+    that of their use: all that follows from one has a clock for itself.
+
     Parameters
     ----------
     sizes
@@ -55,13 +58,14 @@ class QueueTable(wiring.Component):
     size : Out(16)
         Entries; zero if it does not exist.
     page : Out(32), vector : Out(16)
-        Of no meaning if the queue does not exist; the vector only if its function says so.
+        Of no meaning if the queue does not exist; the vector only if its function says so. With several functions of
+        the row of the clock before.
     write_page : In(4), new_page : In(32)
         Store these bytes; only of a queue that exists.
     write_vector : In(1), new_vector : In(16)
-        Likewise the vector.
+        Likewise the vector. With several functions of the row of the clock before.
     rings : Out(RingAddresses)
-        From the row's page.
+        From `page`, and with it.
     """
 
     def __init__(self, sizes, *, functions: int = 1, virtual_sizes=None):
@@ -86,20 +90,26 @@ class QueueTable(wiring.Component):
         self._place.select(m, self)
         size = self._place.of(m, "entries", lambda size: size)
         used_pages = self._place.of(m, "used_pages", lambda size: legacy.used_ring_offset(size) >> legacy.PAGE_SHIFT)
-        stored = self._add_rows(m) if self._functions == 1 else self._add_block_rows(m)
+        m.d.comb += [self.exists.eq(self._place.exists()), self.size.eq(size)]
+        page_bytes = self.page_bytes
+        if self._functions == 1:
+            stored = self._add_rows(m)
+        else:
+            stored = self._add_block_rows(m)
+            now, late = (page_bytes, size, used_pages), (Signal(4), Signal.like(size), Signal.like(used_pages))
+            m.d.sync += [later.eq(value) for later, value in zip(late, now, strict=True)]
+            page_bytes, size, used_pages = late
         m.d.comb += [
-            self.exists.eq(self._place.exists()),
-            self.size.eq(size),
-            self.page.eq(Cat(Mux(self.page_bytes[i], stored.page[i], 0) for i in range(4))),
+            self.page.eq(Cat(Mux(page_bytes[i], stored.page[i], 0) for i in range(4))),
             self.vector.eq(stored.vector),
         ]
         page = self.page
-        available_pages = Mux(self.size < 256, 0, self.size >> 8)
+        available_pages = Mux(size < 256, 0, size >> 8)
         shift = legacy.PAGE_SHIFT
         m.d.comb += [
             self.rings.descriptors.eq(page << shift),
             # 16 bytes a descriptor: below a page the offset is the low bits, above it is whole pages.
-            self.rings.available.eq(((page + available_pages) << shift) | Mux(self.size < 256, self.size << 4, 0)),
+            self.rings.available.eq(((page + available_pages) << shift) | Mux(size < 256, size << 4, 0)),
             self.rings.used.eq((page + used_pages) << shift),
         ]
         return m
@@ -128,11 +138,13 @@ class QueueTable(wiring.Component):
 
     def _add_block_rows(self, m: Module):
         """Rows in block RAM, which are written whole; gives what is stored."""
-        m.submodules.rows = self._rows = rows = RowStore(_ROW, self._place.rows, latency=1)
+        m.submodules.rows = self._rows = rows = RowStore(_ROW, self._place.rows, latency=2)
+        write_page, new_page = Signal(4), Signal(32)
+        m.d.sync += [write_page.eq(self.write_page), new_page.eq(self.new_page)]
         m.d.comb += [
             rows.look.eq(self._place.number(self)),
-            rows.change.eq(self.write_page.any() | self.write_vector),
-            rows.new.page.eq(merged(rows.row.page.as_value(), self.new_page, self.write_page)),
+            rows.change.eq(write_page.any() | self.write_vector),
+            rows.new.page.eq(merged(rows.row.page.as_value(), new_page, write_page)),
             rows.new.vector.eq(Mux(self.write_vector, self.new_vector, rows.row.vector)),
         ]
         return rows.row

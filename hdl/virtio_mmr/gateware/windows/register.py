@@ -59,6 +59,8 @@ class RegisterWindow(wiring.Component):
     ----------
     table
         What stands where.
+    late
+        Items of which `view` shows the values of the clock before.
     view, touch
         Layouts of the state behind the windows, from `view_layout` and `touch_layout`; they may cover
         more tables than this one.
@@ -72,15 +74,20 @@ class RegisterWindow(wiring.Component):
         What this clock's access does; all zero without one.
     msix_enabled : In(1)
         Decides which registers are present.
+    late_reply : Out(32)
+        With `late`: what those items have in the dword that the access of the clock before was for.
     """
 
-    def __init__(self, table: RegisterTable, view: data.StructLayout, touch: data.StructLayout):
+    def __init__(self, table: RegisterTable, view: data.StructLayout, touch: data.StructLayout,
+                 late: Iterable[str] = ()):
         self._table = table
+        self._late = frozenset(late)
         super().__init__({
             "port": In(AccessPort()),
             "view": In(view),
             "touch": Out(touch),
             "msix_enabled": In(1),
+            **({"late_reply": Out(32)} if self._late else {}),
         })
 
     def elaborate(self, platform):
@@ -91,6 +98,10 @@ class RegisterWindow(wiring.Component):
         number = access.p.offset[2:bits] if bits > 2 else 0
 
         words: dict[int, list] = {}
+        late_words: dict[int, list] = {}
+        was_enabled = Signal()
+        if self._late:
+            m.d.sync += was_enabled.eq(self.msix_enabled)
         for register in self._table:
             constant = 0 if register.view_of else register.reset | sum(
                 field.reset << field.lsb for field in register.fields if not field.view_of)
@@ -101,10 +112,13 @@ class RegisterWindow(wiring.Component):
             shown = 1 if present is Present.ALWAYS else self.msix_enabled
             start = offset * 8 + lsb
             value = self.view[item_name(name)] if kind is not Access.WO else None
+            of, visible = words, shown
+            if item_name(name) in self._late:
+                of, visible = late_words, 1 if present is Present.ALWAYS else was_enabled
             for i in range(width):
                 at = start + i
                 words.setdefault(at // 32, [0] * 32)
-                words[at // 32][at % 32] = 0 if value is None else value[i] & shown
+                of.setdefault(at // 32, [0] * 32)[at % 32] = 0 if value is None else value[i] & visible
             if kind is Access.RO:
                 continue
             touch = self.touch[item_name(name)]
@@ -128,6 +142,11 @@ class RegisterWindow(wiring.Component):
                     if any(not isinstance(value, int) or value for value in values):
                         with m.Case(word):
                             m.d.comb += reply.p.data.eq(Cat(*values))
+        for word, values in sorted(late_words.items()):
+            here = Signal(name=f"late_{word}")
+            m.d.sync += here.eq(access.valid & inside & (number == word))
+            with m.If(here):
+                m.d.comb += self.late_reply.eq(Cat(*values))
         return m
 
 
