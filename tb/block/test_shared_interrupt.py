@@ -85,7 +85,10 @@ class Functions:
         ctx.set(dut.restore, now.restore)
         ctx.set(dut.may_send, now.may)
         if then.asked:
-            self._shows(then, {"pending": ctx.get(dut.table.pending), **plain(ctx.get(dut.table.entry))})
+            entry = plain(ctx.get(dut.table.entry))
+            if not ctx.get(dut.written):
+                entry.update(address=0, data=0)
+            self._shows(then, {"pending": ctx.get(dut.table.pending), **entry})
         if ctx.get(dut.settled):
             assert self.unsettled
             self.unsettled = False

@@ -11,7 +11,7 @@ from virtio_mmr.gateware.access.router import AccessRouter
 from virtio_mmr.gateware.access.schedule import Schedule
 from virtio_mmr.gateware.notify import NotifyUnit
 from virtio_mmr.gateware.requester.gate import SharedGate
-from virtio_mmr.gateware.state.function import LATE, EventKind, FunctionOptions, FunctionState
+from virtio_mmr.gateware.state.function import LATE, LATE_OF_QUEUES, EventKind, FunctionOptions, FunctionState
 from virtio_mmr.gateware.state.queues import QueueTable
 from virtio_mmr.gateware.state.virtual import VirtualConfigChange, VirtualErrors
 from virtio_mmr.gateware.turns import Turns
@@ -70,13 +70,14 @@ class SharedPath:
             "look", "function", "initialise", "turn", "work", "queue"})
         self.gate = gate = h.add(SharedGate(state.row.shape(), FUNCTIONS, modern=False, gates=1), f"{name}_gate",
                                  driven={"function", "row", "bus_master", "awake"})
+        late_spaces = (Space.LEGACY, Space.CONTROL)
         router = self._add(AccessRouter(
-            (Space.LEGACY, Space.CONTROL, Space.ISR, Space.DEVICE, Space.CONFIG), late=(Space.LEGACY,)), "router")
+            (*late_spaces, Space.ISR, Space.DEVICE, Space.CONFIG), late=late_spaces), "router")
         window = self._add(LegacyWindow(NET.config_size), "legacy")
         registers = {
             part.name: self._add(RegisterWindow(
-                part, view, touch_layout([part]), late=LATE if part is legacy.HEADER else ()), f"registers_{part.name}")
-            for part in _TABLES}
+                part, view, touch_layout([part]), late=late), f"registers_{part.name}")
+            for part, late in zip(_TABLES, (LATE_OF_QUEUES, LATE, ()), strict=True)}
 
         self.executed, self.function, self.eventful = schedule.executed, schedule.function, schedule.eventful
         executed, function, event = self.executed, self.function, schedule.event
@@ -98,7 +99,8 @@ class SharedPath:
         for register in registers.values():
             d.comb += [register.view.eq(state.view), register.msix_enabled.eq(msix)]
         merge(h.m, state.touch, [register.touch for register in registers.values()])
-        d.comb += router.late_legacy.eq(registers[legacy.HEADER.name].late_reply)
+        d.comb += [router.late_legacy.eq(registers[legacy.HEADER.name].late_reply),
+                   router.late_control.eq(registers[control.TABLE.name].late_reply)]
         self.reply, self.late_reply = router.port.reply.p, router.late
 
         # State.

@@ -35,7 +35,7 @@ from .requester.gate import FunctionGate, SharedGate
 from .requester.port import RequesterPort
 from .requester.requester import Requester
 from .shared_interrupt import SharedInterruptUnit
-from .state.function import LATE, EventKind, FunctionOptions, FunctionState
+from .state.function import LATE, LATE_OF_QUEUES, EventKind, FunctionOptions, FunctionState
 from .state.modern_queues import ModernQueueTable
 from .state.queues import QueueTable
 from .tlp.beat import raw_beat
@@ -258,7 +258,8 @@ class Endpoint(wiring.Component):
             and any(kind.find(build.Space[space.name]) is not None for kind in kinds))]
         # Rows of queues and of vectors of several functions are shown a clock late.
         late_queues = several and not with_modern
-        late = [*([Space.LEGACY] if late_queues else []), *([Space.MSIX] if several and Space.MSIX in spaces else [])]
+        late = [*([Space.LEGACY] if late_queues else []),
+                *(space for space in (Space.CONTROL, Space.MSIX) if several and space in spaces)]
         m.submodules.router = router = AccessRouter(spaces, late=late, reach={
             Space.LEGACY: (legacy.CONFIG_OFFSET[True] + config.kind.config_size - 1).bit_length(),
             Space.DEVICE: max(config.kind.config_size - 1, 0).bit_length(),
@@ -311,7 +312,7 @@ class Endpoint(wiring.Component):
         self._state = state
         m.submodules.legacy = legacy_window = LegacyWindow(config.kind.config_size)
         m.submodules.header = header = RegisterWindow(
-            legacy.HEADER, view, touch_layout([legacy.HEADER]), late=LATE if late_queues else ())
+            legacy.HEADER, view, touch_layout([legacy.HEADER]), late=LATE_OF_QUEUES if late_queues else ())
         if late_queues:
             m.d.comb += router.late_legacy.eq(header.late_reply)
         register_windows = [header]
@@ -356,8 +357,10 @@ class Endpoint(wiring.Component):
         for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr"),
                                    (Space.COMMON, modern.COMMON, "common")):
             if space in spaces:
-                window = RegisterWindow(table, view, touch_layout([table]))
-                m.submodules[name] = window
+                shown_late = LATE if several and space is Space.CONTROL else ()
+                m.submodules[name] = window = RegisterWindow(table, view, touch_layout([table]), late=shown_late)
+                if shown_late:
+                    m.d.comb += router.late_control.eq(window.late_reply)
                 register_windows.append(window)
                 wiring.connect(m, getattr(router, f"window_{name}"), window.port)
         for window in register_windows:
@@ -530,6 +533,7 @@ class Endpoint(wiring.Component):
 
                 wiring.connect(m, interrupt.step, events.step)
                 m.d.comb += [
+                    msix.written.eq(interrupt.written),
                     events.settled.eq(interrupt.settled),
                     interrupt.look.eq(schedule.look),
                     interrupt.function_ahead.eq(schedule.coming_function),

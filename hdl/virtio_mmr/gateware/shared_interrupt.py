@@ -67,6 +67,8 @@ class SharedInterruptUnit(wiring.Component):
         The window wants this vector in the next clock.
     table : In(VectorAccess())
         From the window; of the vector that it wanted. `entry` and `pending` come in the clock behind the access.
+    written : Out(1)
+        With them: the entry's address and data count; otherwise they are zero.
     function : In(8), event : In(Event)
         Of this clock.
     cause : In(2)
@@ -102,6 +104,7 @@ class SharedInterruptUnit(wiring.Component):
             "asked_ahead": In(1),
             "vector_ahead": In(11),
             "table": In(VectorAccess()),
+            "written": Out(1),
             "function": In(8),
             "event": In(Event),
             "cause": In(2),
@@ -220,7 +223,8 @@ class SharedInterruptUnit(wiring.Component):
             vectors.restore.eq(now.restore),
             vectors.strobe.eq(now.strobe),
             vectors.data.eq(now.data),
-            self.table.entry.eq(vectors.entry),
+            self.table.entry.eq(vectors.stored),
+            self.written.eq(vectors.written),
             self.table.pending.eq(vectors.pending),
         ]
         with m.If(message.ready):

@@ -78,7 +78,7 @@ def function_row(queues: int, *, modern: bool = False, several: bool = False) ->
     its page that is not zero, and ``queue_vector_valid`` one for a vector that was written: so the queue
     table's rows need no reset, and a queue is enabled if any of its four bits is set. With a *modern*
     interface there are the fields of `modern_row` instead. ``configuration`` is of use to virtual functions; it is
-    there if there are *several* functions.
+    there if there are *several* functions, and so is ``generation_moves``: one is still to be added to the generation.
     """
     queue_pages = modern_row(queues) if modern else {"queue_page_bytes": unsigned(4 * queues)}
     return data.StructLayout({
@@ -105,7 +105,7 @@ def function_row(queues: int, *, modern: bool = False, several: bool = False) ->
         "required": unsigned(32),
         "forbidden": unsigned(32),
         "generation": unsigned(32),
-        **({"configuration": VirtualConfigState} if several else {}),
+        **({"configuration": VirtualConfigState, "generation_moves": unsigned(1)} if several else {}),
     })
 
 
@@ -134,8 +134,8 @@ class FunctionOptions:
         return self.gate_open or not self.control_page
 
 
-#: What a view shows a clock late, where queues are.
-LATE = ("queue_page", "queue_vector")
+#: What the view of several functions shows a clock late, and what else where rows of queues are late.
+LATE, LATE_OF_QUEUES = ("function_generation",), ("queue_page", "queue_vector")
 
 
 class FunctionState(wiring.Component):
@@ -179,7 +179,8 @@ class FunctionState(wiring.Component):
         Bytes of its page that are not zero.
     write_page : Out(4), new_page : Out(32), write_vector : Out(1), new_vector : Out(16)
         Change it. With several functions and without a modern interface a queue's row is a clock late: `queue_page`,
-        `queue_vector`, what `view` shows of them (`LATE`), `write_vector` and `new_vector` are of the clock before.
+        `queue_vector`, what `view` shows of them (`LATE_OF_QUEUES`), `write_vector` and `new_vector` are of the clock
+        before.
     queue_select : Out(16)
         Selected queue of the function.
     scan : In(16)
@@ -261,7 +262,13 @@ class FunctionState(wiring.Component):
                 row.eq(rows.row),
                 rows.new.eq(new),
                 rows.change.eq(1),
-                self.queue_select_ahead.eq(rows.coming.queue_select),
+            ]
+            # The RAM's answer is late and another one follows from it: so nothing is between them but one choice, of
+            # which synthesis must not make several.
+            handed_on = Signal(16, attrs={"keep": 1})
+            m.d.comb += [
+                handed_on.eq(rows.handed_on.queue_select),
+                self.queue_select_ahead.eq(Mux(rows.handed, handed_on, rows.stored.queue_select)),
             ]
             # It comes early in the clock, because a write of no vector and a reset are left out.
             written = self.touch.function_config_vector
@@ -310,6 +317,12 @@ class FunctionState(wiring.Component):
             has_vector, exists, is_physical, vector_write = late
         vector = Mux(has_vector, self.queue_vector, legacy.NO_VECTOR)
 
+        generation = row.generation
+        if self._functions > 1:
+            # What moves it is known late in a clock, so it is added by whatever comes next.
+            moved, generation = row.generation + row.generation_moves, Signal(32)
+            m.d.sync += generation.eq(moved)
+
         # --- What the windows show ------------------------------------------------------------------------
         offered = self._by_kind(lambda kind: kind.offered)
         shown = {
@@ -325,7 +338,7 @@ class FunctionState(wiring.Component):
             "build_supported": sum(control.Supported),
             "function_big_endian": row.big_endian,
             "build_big_endian": self._by_kind(lambda kind: int(kind.big_endian)),
-            "function_generation": row.generation,
+            "function_generation": generation,
             "function_badstate": row.badstate,
             "function_required": row.required,
             "function_forbidden": row.forbidden,
@@ -548,10 +561,15 @@ class FunctionState(wiring.Component):
 
         # --- Generation -----------------------------------------------------------------------------------------
         if any_page:
-            with m.If(generation_moves | self.driver_wrote | msix_toggled | flr | vanishes
-                      | (status_reset & row.status[6])):
-                m.d.comb += new.generation.eq(row.generation + 1)
+            moves = (generation_moves | self.driver_wrote | msix_toggled | flr | vanishes
+                     | (status_reset & row.status[6]))
+            if self._functions == 1:
+                with m.If(moves):
+                    m.d.comb += new.generation.eq(row.generation + 1)
+            else:
+                m.d.comb += [new.generation.eq(moved), new.generation_moves.eq(moves)]
         with m.If(event.kind == EventKind.INITIALISE):
-            for name in ("epoch", "reset_outstanding", "reset_unsent", "reset_cause", "generation"):
-                m.d.comb += new[name].eq(0)
+            for name in ("epoch", "reset_outstanding", "reset_unsent", "reset_cause", "generation", "generation_moves"):
+                if name in self._row.members:
+                    m.d.comb += new[name].eq(0)
         return m

@@ -45,6 +45,8 @@ class RowStore(wiring.Component):
         latency of 2 or more.
     overtaken : Out(1), unchanged : Out(shape)
         This clock's change is of the row that comes; that row without it. Likewise.
+    handed : Out(1), handed_on : Out(shape), stored : Out(shape)
+        With a latency of 2, where `coming` is from: what was handed on, or else what is stored.
     """
 
     def __init__(self, shape, count: int, *, latency: int, init=(), elsewhere: bool = False):
@@ -63,6 +65,7 @@ class RowStore(wiring.Component):
             **({"changed_number": In(range(max(count, 2)))} if elsewhere else {}),
             **({"coming_number": Out(range(max(count, 2))), "coming": Out(shape),
                 "overtaken": Out(1), "unchanged": Out(shape)} if latency > 1 else {}),
+            **({"handed": Out(1), "handed_on": Out(shape), "stored": Out(shape)} if latency == 2 else {}),
         })
 
     def elaborate(self, platform):
@@ -93,6 +96,11 @@ class RowStore(wiring.Component):
         for changed, changed_number, changed_row in reversed(changes[1:]):
             with m.If(changed & (changed_number == number)):
                 m.d.comb += row.eq(changed_row)
+        if self._latency == 2:
+            m.d.comb += [self.stored.eq(read.data), self.handed_on.eq(changes[-1][2])]
+            for happened, its_number, its_row in reversed(changes):
+                with m.If(happened & (its_number == number)):
+                    m.d.comb += [self.handed.eq(1), self.handed_on.eq(its_row)]
         for stage in range(self._latency - 1):
             # On its way, a row follows what happens to it.
             next_number, next_row = Signal.like(number), Signal.like(row)

@@ -41,8 +41,10 @@ class SharedVectorTable(wiring.Component):
         The same vector, if its entry is wanted. It comes earlier in the clock than `vector_ahead`.
     vector : Out(11)
         The vector that is shown.
-    entry : Out(VectorEntry)
-        Its entry, if that was wanted.
+    entry : Out(VectorEntry), written : Out(1)
+        Its entry, if that was wanted; whether that was ever written. Otherwise address and data are zero.
+    stored : Out(VectorEntry)
+        The same with address and data of no meaning then.
     pending, ready : Out(32)
         Pending bits of the vector's group; those of them that are not masked.
     sendable : Out(1)
@@ -73,6 +75,8 @@ class SharedVectorTable(wiring.Component):
             "entry_ahead": In(11),
             "vector": Out(11),
             "entry": Out(VectorEntry),
+            "written": Out(1),
+            "stored": Out(VectorEntry),
             "pending": Out(GROUP),
             "ready": Out(GROUP),
             "sendable": Out(1),
@@ -177,5 +181,9 @@ class SharedVectorTable(wiring.Component):
             self.entry.address.eq(shown.as_value()[:64]),
             self.entry.data.eq(shown.as_value()[64:]),
             self.entry.masked.eq(~(now.unmasked & mine).any()),
+            self.written.eq(written),
+            self.stored.address.eq(entries.row.as_value()[:64]),
+            self.stored.data.eq(entries.row.as_value()[64:]),
+            self.stored.masked.eq(self.entry.masked),
         ]
         return m

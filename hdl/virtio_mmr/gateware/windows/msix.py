@@ -89,6 +89,8 @@ class MsixWindow(wiring.Component):
     -------
     port : In(AccessPort())
     table : Out(VectorAccess())
+    written : In(1)
+        With `virtual`: the entry's address and data count; otherwise they are zero.
     late : Out(32)
         With `virtual`: the answer to the access of the clock before; that of `port` is zero.
     """
@@ -96,7 +98,10 @@ class MsixWindow(wiring.Component):
     def __init__(self, vectors: int, size: int, *, virtual: tuple[int, int] | None = None):
         self._kinds = ((vectors, size),) if virtual is None else ((vectors, size), virtual)
         super().__init__({
-            "port": In(AccessPort()), "table": Out(VectorAccess()), **({} if virtual is None else {"late": Out(32)})})
+            "port": In(AccessPort()),
+            "table": Out(VectorAccess()),
+            **({} if virtual is None else {"written": In(1), "late": Out(32)}),
+        })
 
     def elaborate(self, platform):
         m = Module()
@@ -126,6 +131,8 @@ class MsixWindow(wiring.Component):
             for i, shown in enumerate((entry.address[:32], entry.address[32:], entry.data, entry.masked)):
                 with m.Case(i):
                     m.d.comb += dword.eq(shown)
+        if len(self._kinds) > 1:
+            dword = Mux(self.written | (number == 3), dword, 0)
         m.d.comb += [
             reply.valid.eq(access.valid),
             answer.eq(Mux(shows_table, dword, Mux(shows_pending, table.pending, 0))),
