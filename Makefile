@@ -57,8 +57,8 @@ test-lint: venv
 
 # Tests share the cores; the benches run several simulators by themselves. A guest and the design wait for each other.
 test-unit test-formal test-block test-differ test-guest: PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
-# Those of one design stay together, so that each is built once.
-test-native: PYTEST_OPTIONS += --numprocesses=auto --dist=loadgroup
+# A file's tests stay together, so that each design is built once.
+test-native: PYTEST_OPTIONS += --numprocesses=auto --dist=loadfile
 
 test-unit: venv tools
 	$(call pytest,unit property mutation)

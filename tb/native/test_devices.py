@@ -43,8 +43,6 @@ largest_read = 512
 timeout = 4096
 """
 
-pytestmark = pytest.mark.xdist_group("software-block")
-
 READ, WRITE, FLUSH, GET_ID = 0, 1, 4, 8
 HEADER, STATUS, DATA, TABLE = 0x10_0000, 0x10_0100, 0x20_0001, 0x30_0000
 

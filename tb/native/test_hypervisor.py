@@ -7,7 +7,7 @@ from virtio_mmr_sim import toolchain
 
 toolchain.skip_or_fail("verilator", "g++", "make")
 
-from native.test_fuzz import PAIRS, device, together  # noqa: E402
+from native.test_fuzz import PAIRS, device  # noqa: E402
 from virtio_mmr_sim.host.hypervisor import Delivery, TransitionalDevice, find, finish  # noqa: E402
 from virtio_mmr_sim.host.hypervisor.guest import GuestMachine  # noqa: E402
 from virtio_mmr_sim.host.hypervisor.native import NativeHost  # noqa: E402
@@ -24,7 +24,7 @@ FUNCTION = 0x17A8
 
 
 @pytest.fixture(scope="module", params=[
-    together(f"{kind}-{width}", (kind, width)) for kind, width in PAIRS if kind != "transitional"])
+    pytest.param(pair, id=f"{pair[0]}-{pair[1]}") for pair in PAIRS if pair[0] != "transitional"])
 def running(request):
     described = config.loads(device(*request.param))
     with NativeModel(described, optimize=request.config.getoption("full", default=False)) as native:

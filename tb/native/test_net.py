@@ -56,8 +56,6 @@ RECEIVE, TRANSMIT, APART = 0x20_0000, 0x28_0000, 2048
 
 MERGEABLE, CHECKSUM = 1 << 15, 1
 
-pytestmark = pytest.mark.xdist_group("software-net")
-
 
 @pytest.fixture(scope="module")
 def design(request):
