@@ -8,7 +8,8 @@ from virtio_mmr_sim.formal import Engine, Harness, Mode
 
 
 @proof("in every clock, also around a reset, each store shows and changes the row of the function whose operation or "
-       "event this is: state, device configuration, queues, turns, permits; what the back end is told of is told of it",
+       "event this is: state, device configuration, permits, and a clock later queues and turns; what the back end is "
+       "told of is told of it",
        block="Schedule, FunctionState, DeviceWindow, QueueTable, Turns, SharedGate, NotifyUnit", depth=3, cover=8)
 def test_every_write_goes_to_its_functions_row():
     h = Harness(with_reset=True)
