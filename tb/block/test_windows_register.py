@@ -102,6 +102,36 @@ def test_every_offset_with_every_strobe(name):
     simulate(m, sweep)
 
 
+@pytest.mark.parametrize(("name", "late"), [
+    ("legacy", {"queue_page", "queue_vector"}), ("control", {"function_generation"})])
+def test_late_items_join_the_dword_a_clock_behind(name, late):
+    rng = random.Random(name)
+    table = TABLES[name]
+    view, touch = view_layout(TABLES.values()), touch_layout(TABLES.values())
+    dut = RegisterWindow(table, view, touch, late=late)
+
+    async def play(ctx):
+        wanted, seen, values = 0, 0, random_view(rng, view)
+        for _ in range(400):
+            # An item that is late shows what was there a clock ago; the others what is there.
+            before, values = values, random_view(rng, view)
+            msix, offset, valid = rng.getrandbits(1), 4 * rng.randrange(table.size // 4 + 1), rng.random() < 0.8
+            ctx.set(dut.view, {**values, **{item: before[item] for item in late}})
+            ctx.set(dut.msix_enabled, msix)
+            ctx.set(dut.port.access.payload, {"space": Space.LEGACY, "offset": offset, "strobe": 15})
+            ctx.set(dut.port.access.valid, valid)
+            assert ctx.get(dut.late_reply) == wanted
+            in_time = {item: 0 if item in late else value for item, value in values.items()}
+            assert ctx.get(dut.port.reply.p.data) == (shown(table, in_time, offset, msix) if valid else 0)
+            only_late = shown(table, values, offset, msix) ^ shown(table, in_time, offset, msix)
+            wanted = only_late if valid else 0
+            seen += bool(wanted)
+            await ctx.tick()
+        assert seen > 10
+
+    simulate(dut, play)
+
+
 def test_merge_passes_on_whichever_window_is_accessed():
     rng = random.Random(1)
     layout = touch_layout(TABLES.values())
