@@ -419,8 +419,8 @@ FAULTS = (
         "touch.function_big_endian.write[0]",
         "the byte order changes under a driver", (TRAFFIC,)),
     Fault(
-        "state/queues.py", "(page + used_pages) << shift",
-        "(page + used_pages + 1) << shift",
+        "state/queues.py", "(page + of_used) << shift",
+        "(page + of_used + 1) << shift",
         "the used ring is one page late", (TRAFFIC,)),
     Fault(
         "tlp/ingress.py", "p.poisoned.eq(header.poisoned & with_data)",

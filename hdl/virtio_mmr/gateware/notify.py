@@ -194,19 +194,13 @@ class NotifyUnit(wiring.Component):
                 queue_update.p.change.eq(changes),
                 queue_update.p.size.eq(self.queue_size),
             ]
-        fill = reported.queue
+            if not late:
+                m.d.sync += self._fill(vector_valid)
         if late:
             late_valid = Signal()
-            m.d.sync += [filling.eq(fill), late_valid.eq(vector_valid)]
-            fill, vector_valid = filling, late_valid
-        with m.If(fill):
-            m.d.sync += [
-                queue_update.valid.eq(1),
-                queue_update.p.descriptors.eq(self.rings.descriptors),
-                queue_update.p.available.eq(self.rings.available),
-                queue_update.p.used.eq(self.rings.used),
-                queue_update.p.vector_valid.eq(vector_valid & (self.vector != legacy.NO_VECTOR)),
-            ]
+            m.d.sync += [filling.eq(reported.queue), late_valid.eq(vector_valid)]
+            with m.If(filling):
+                m.d.sync += self._fill(late_valid)
         with m.If(reported.notification):
             m.d.sync += [
                 notification.valid.eq(1),
@@ -217,6 +211,17 @@ class NotifyUnit(wiring.Component):
                 notification.p.legacy.eq(is_legacy),
             ]
         return m
+
+    def _fill(self, vector_valid) -> list:
+        """What an update takes of its queue's row."""
+        queue_update = self.queue_update
+        return [
+            queue_update.valid.eq(1),
+            queue_update.p.descriptors.eq(self.rings.descriptors),
+            queue_update.p.available.eq(self.rings.available),
+            queue_update.p.used.eq(self.rings.used),
+            queue_update.p.vector_valid.eq(vector_valid & (self.vector != legacy.NO_VECTOR)),
+        ]
 
     def _judge(self, m: Module, changing) -> None:
         """Whether a row holds something to tell, and of which queue first."""

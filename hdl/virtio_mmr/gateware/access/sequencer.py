@@ -247,7 +247,7 @@ class AccessSequencer(wiring.Component):
         enqueue = valid & non_posted & ~at_once & queue.entries.ready
         wants_write = valid & is_write
         patience = self._patience = Signal(3)
-        event_first = Signal()
+        event_first = Signal() if self._virtual_bars else self.event_wanted & patience.all()
         # The operation comes from the head, if there is one; otherwise from the request.
         from_head = Signal()
         go_head = Signal()
@@ -258,15 +258,13 @@ class AccessSequencer(wiring.Component):
             go_head.eq(~event_first & from_head),
             go_write.eq(~event_first & wants_write & ~from_head),
             go_direct.eq(~event_first & direct),
+            self.event_slot.eq((event_first if self._virtual_bars else ~(go_head | go_write | go_direct)) & ~self.hold),
         ]
-        goes = go_head | go_write | go_direct
         if self._virtual_bars:
             # Whose rows are looked up follows from the choice, at the end of a long clock; this shortens it.
-            m.d.comb += self.event_slot.eq(event_first & ~self.hold)
+            goes = go_head | go_write | go_direct
             m.d.sync += event_first.eq(
                 self.event_wanted & ~self.event_slot & (event_first | ~goes | patience[1:].all()))
-        else:
-            m.d.comb += [event_first.eq(self.event_wanted & patience.all()), self.event_slot.eq(~goes & ~self.hold)]
         with m.If(self.event_slot | ~self.event_wanted):
             m.d.sync += patience.eq(0)
         with m.Else():

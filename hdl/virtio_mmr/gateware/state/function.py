@@ -275,14 +275,13 @@ class FunctionState(wiring.Component):
             m.d.comb += self.config_vector_ahead.eq(merged(
                 rows.unchanged.config_vector, written.data, Mux(rows.overtaken, written.write, 0)))
         m.d.comb += [new.eq(row), self.queue_select.eq(row.queue_select)]
-        touch = self.touch
         flr, msix_toggled, vanishes = self.flr, self.msix_toggled, C(0)
         if self._functions > 1:
             m.d.comb += new.configuration.eq(applied(row.configuration, self.config_change, self.errors))
             flr |= self.config_change.reset
             msix_toggled |= row.configuration.msix_enable ^ new.configuration.msix_enable
             vanishes = self.event.kind == EventKind.VANISH
-        event = Signal(Event)
+        touch, event = self.touch, Signal(Event)
         m.d.comb += event.eq(self.event)
 
         # --- The selected queue ---------------------------------------------------------------------------

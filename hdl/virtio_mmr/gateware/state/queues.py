@@ -90,27 +90,25 @@ class QueueTable(wiring.Component):
         self._place.select(m, self)
         size = self._place.of(m, "entries", lambda size: size)
         used_pages = self._place.of(m, "used_pages", lambda size: legacy.used_ring_offset(size) >> legacy.PAGE_SHIFT)
-        m.d.comb += [self.exists.eq(self._place.exists()), self.size.eq(size)]
-        page_bytes = self.page_bytes
-        if self._functions == 1:
-            stored = self._add_rows(m)
-        else:
-            stored = self._add_block_rows(m)
-            now, late = (page_bytes, size, used_pages), (Signal(4), Signal.like(size), Signal.like(used_pages))
+        stored = self._add_rows(m) if self._functions == 1 else self._add_block_rows(m)
+        page_bytes, of_size, of_used = now = self.page_bytes, self.size, used_pages
+        if self._functions > 1:
+            page_bytes, of_size, of_used = late = Signal(4), Signal.like(size), Signal.like(used_pages)
             m.d.sync += [later.eq(value) for later, value in zip(late, now, strict=True)]
-            page_bytes, size, used_pages = late
         m.d.comb += [
+            self.exists.eq(self._place.exists()),
+            self.size.eq(size),
             self.page.eq(Cat(Mux(page_bytes[i], stored.page[i], 0) for i in range(4))),
             self.vector.eq(stored.vector),
         ]
         page = self.page
-        available_pages = Mux(size < 256, 0, size >> 8)
+        available_pages = Mux(of_size < 256, 0, of_size >> 8)
         shift = legacy.PAGE_SHIFT
         m.d.comb += [
             self.rings.descriptors.eq(page << shift),
             # 16 bytes a descriptor: below a page the offset is the low bits, above it is whole pages.
-            self.rings.available.eq(((page + available_pages) << shift) | Mux(size < 256, size << 4, 0)),
-            self.rings.used.eq((page + used_pages) << shift),
+            self.rings.available.eq(((page + available_pages) << shift) | Mux(of_size < 256, of_size << 4, 0)),
+            self.rings.used.eq((page + of_used) << shift),
         ]
         return m
 
