@@ -137,7 +137,7 @@ class SharedPath:
             notify.may_request_then.eq(
                 Mux(turns.function == 0, master, notify.new.configuration.bus_master & awake)),
             turns.work.eq(notify.work | unreported), turns.queue.eq(notify.next_queue),
-            gate.function.eq(function), gate.row.eq(state.new), gate.bus_master.eq(master), gate.awake.eq(awake),
+            gate.function.eq(function), gate.row.eq(state.new), gate.bus_master.eq(master), gate.virtual_open.eq(awake),
         ]
         #: Streams to the back end.
         self.streams = [

@@ -314,7 +314,7 @@ def test_shared_gate():
         ]
     for number, gate in enumerate(dut.gates):
         asked = h.past(gate.function == mine)
-        masters = Mux(mine == 0, h.past(dut.bus_master), bus_master & h.past(dut.awake))
+        masters = Mux(mine == 0, h.past(dut.bus_master), bus_master & h.past(dut.virtual_open))
         here = asked & known
         h.check(~here | (gate.may_request == (own & masters)) & (gate.epoch == epoch))
         h.check(~(asked & (mine >= 3)) | ~gate.may_request)

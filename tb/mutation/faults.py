@@ -380,7 +380,7 @@ FAULTS = (
         (block("windows_legacy", "header_ends_where_configuration_starts"), TRAFFIC)),
     # Found by random traffic.
     Fault(
-        "requester/gate.py", "answer.bus_master & awake", "awake",
+        "requester/gate.py", "answer.bus_master & virtual_open", "virtual_open",
         "a virtual function reaches memory though it may not master the bus", (TRAFFIC,), device="virtual"),
     Fault(
         "requester/gate.py", "gate.requester.eq(Cat(gate.function, self.bus))",

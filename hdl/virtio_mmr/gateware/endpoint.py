@@ -647,7 +647,8 @@ class Endpoint(wiring.Component):
                 m.d.comb += [
                     gate.function.eq(function),
                     gate.row.eq(state.new),
-                    gate.awake.eq(control.awake),
+                    # Visiting all that vanish takes a while, and none of them may request anything from now on.
+                    gate.virtual_open.eq(control.awake & control.vf_enable),
                     gate.bus.eq(control.bus),
                 ]
             else:

@@ -108,8 +108,8 @@ class SharedGate(wiring.Component):
     -------
     function : In(8), row : In(row)
         What the row of this function becomes in this clock.
-    bus_master, awake : In(1)
-        Bus mastering of the physical function is enabled in D0; it is in D0.
+    bus_master, virtual_open : In(1)
+        Bus mastering of the physical function is enabled in D0; it is in D0, and virtual functions are enabled.
     bus : In(8)
     gates : In(Gate()).array(gates)
     """
@@ -118,7 +118,7 @@ class SharedGate(wiring.Component):
         self._functions = functions
         self._modern = modern
         super().__init__({
-            "function": In(8), "row": In(row), "bus_master": In(1), "awake": In(1), "bus": In(8),
+            "function": In(8), "row": In(row), "bus_master": In(1), "virtual_open": In(1), "bus": In(8),
             "gates": In(Gate()).array(gates)})
 
     def elaborate(self, platform):
@@ -145,11 +145,11 @@ class SharedGate(wiring.Component):
                 write.data.eq(before.permit),
                 write.en.eq(1),
             ]
-            asked, physical_open, awake = Signal(8), Signal(), Signal()
+            asked, physical_open, virtual_open = Signal(8), Signal(), Signal()
             m.d.sync += [
                 asked.eq(gate.function),
                 physical_open.eq(self.bus_master),
-                awake.eq(self.awake),
+                virtual_open.eq(self.virtual_open),
                 gate.requester.eq(Cat(gate.function, self.bus)),
             ]
             answer = Signal(permit)
@@ -159,7 +159,7 @@ class SharedGate(wiring.Component):
                     m.d.comb += answer.eq(change.permit)
             m.d.comb += [
                 gate.may_request.eq(answer.own & below(asked, self._functions)
-                                    & Mux(asked == 0, physical_open, answer.bus_master & awake)),
+                                    & Mux(asked == 0, physical_open, answer.bus_master & virtual_open)),
                 gate.epoch.eq(answer.epoch),
             ]
         return m
