@@ -105,6 +105,7 @@ def test_a_run_that_is_killed_before_it_has_a_guest_leaves_nothing_either(second
     with started(COMMAND, environment) as (run, output):
         time.sleep(seconds)
         if guests(run) or run.poll() is not None:
+            assert run.wait(60) == 0, printed(output)
             pytest.skip("a fast machine: the guest was there already")
         run.kill()
         assert run.wait(60) == -signal.SIGKILL, printed(output)

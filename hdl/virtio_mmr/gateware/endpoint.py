@@ -554,6 +554,8 @@ class Endpoint(wiring.Component):
                     interrupt.initialise.eq(event.kind == EventKind.INITIALISE),
                     interrupt.may_send.eq(pf_may_send),
                 ]
+            # A queue's vector: with several functions it is used in the clock behind the cause. A row that is shown
+            # late is there by then, and whether it has a vector is kept for a clock; otherwise the vector itself is.
             named = Signal.like(has_vector)
             domain = m.d.sync if late_queues else m.d.comb
             domain += named.eq(has_vector)

@@ -128,9 +128,9 @@ class MsixWindow(wiring.Component):
             shows_table, shows_pending, number, answer = shown_late[0], shown_late[1], shown_late[2:], self.late
         dword = Signal(32)
         with m.Switch(number):
-            for i, shown in enumerate((entry.address[:32], entry.address[32:], entry.data, entry.masked)):
+            for i, part in enumerate((entry.address[:32], entry.address[32:], entry.data, entry.masked)):
                 with m.Case(i):
-                    m.d.comb += dword.eq(shown)
+                    m.d.comb += dword.eq(part)
         if len(self._kinds) > 1:
             dword = Mux(self.written | (number == 3), dword, 0)
         m.d.comb += [
