@@ -1,5 +1,6 @@
 """The decoder of virtual functions agrees with the golden model, address by address."""
 
+import itertools
 import random
 
 import pytest
@@ -101,10 +102,10 @@ class Stage:
         made = []
         for number in range(count):
             kind, write = rng.choice(kinds), rng.randrange(2)
-            bar = rng.choice((NOWHERE, NOWHERE, 0))
+            bar, length = rng.choice((NOWHERE, NOWHERE, 0)), rng.choice((1, 1, 4))
             made.append((rng.choice(self.setup.addresses(rng)) >> 2, {
-                "kind": kind, "write": write, "posted": write and kind is Kind.MEMORY, "length": rng.choice((1, 1, 4)),
-                "place": {"bar": bar, "function": 0, "offset": number}, "tag": number & 0xFF}))
+                "kind": kind, "write": write, "posted": write and kind is Kind.MEMORY, "length": length,
+                "single": length == 1, "place": {"bar": bar, "function": 0, "offset": number}, "tag": number & 0xFF}))
         return made
 
     def expected(self, address: int, request: dict) -> dict:
@@ -159,7 +160,7 @@ def test_requests_leave_in_order_with_their_places(seed):
     assert len({found["place"]["function"] for found in stage.found}) > 2
 
 
-def test_a_long_write_stays_at_the_input_until_it_is_taken():
+def test_a_long_write_stays_at_the_input_until_the_clock_behind():
     stage = Stage(7, stall=0.6)
     requests = [(address, request) for address, request in stage.requests(90, kinds=(Kind.MEMORY,))]
     dut = stage.dut
@@ -167,19 +168,44 @@ def test_a_long_write_stays_at_the_input_until_it_is_taken():
     async def feed(ctx):
         await stage.feed(ctx, requests)
 
-    request = dut.request
-    simulate(dut, feed, background=[taking(dut.onward, stage.found, request.valid, request.ready, request.p.tag)])
+    request, onward, clocks = dut.request, dut.onward, []
+
+    async def watch(ctx):
+        async for _, _, *now in ctx.tick().sample(
+                onward.valid & onward.ready & onward.p.posted & ~onward.p.single, onward.p.tag,
+                request.valid, request.ready, request.p.tag):
+            clocks.append(now)
+
+    simulate(dut, feed, background=[watch])
     long = 0
-    for found, *at_input in stage.found:
-        if found["posted"] and found["length"] != 1:
+    for (leaves, tag, *at_input), (_, _, *behind) in itertools.pairwise(clocks):
+        if leaves:
             long += 1
-            assert at_input == [1, 1, found["tag"]]
+            assert (at_input, behind) == ([1, 0, tag], [1, 1, tag])
     assert long > 5
+
+
+def test_a_stalled_output_does_not_reach_the_input_at_once():
+    """Two requests come in while nothing goes out."""
+    stage = Stage(5)
+    dut, words = stage.dut, [request for _, request in stage.requests(3, kinds=(Kind.CONFIG,))]
+
+    async def feed(ctx):
+        taken = []
+        for word in words:
+            ctx.set(dut.request.valid, 1)
+            ctx.set(dut.request.payload, word)
+            taken.append(ctx.get(dut.request.ready))
+            await ctx.tick()
+        assert taken == [1, 1, 0]
+        assert ctx.get(dut.onward.p.tag) == words[0]["tag"]
+
+    simulate(dut, feed)
 
 
 def test_short_requests_pass_one_a_clock():
     stage = Stage(3, stall=0, idle=0)
-    requests = [(address, {**request, "length": 1}) for address, request in stage.requests(40)]
+    requests = [(address, {**request, "length": 1, "single": 1}) for address, request in stage.requests(40)]
     dut, clocks = stage.dut, []
 
     async def feed(ctx):

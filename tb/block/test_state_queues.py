@@ -108,6 +108,7 @@ def test_queues_of_many_functions_are_rows_of_their_own_and_every_change_is_seen
         for number, (function, queue) in enumerate(looks):
             ctx.set(dut.look_function, function)
             ctx.set(dut.look_queue, queue)
+            ctx.set(dut.fetch_queue, queue)
             if was:
                 check_late(ctx, *was)
             if number:

@@ -45,7 +45,7 @@ def expected(requests):
 
 
 async def reply(ctx, dut, context, says, dwords, pause=lambda: False):
-    """The replies of one completion; the clock behind a long one brings nothing."""
+    """The replies of one completion; the clock behind a long one brings nothing; with late parts, two clocks."""
     for index, dword in enumerate(dwords):
         while index and pause():
             await ctx.tick()
@@ -58,7 +58,7 @@ async def reply(ctx, dut, context, says, dwords, pause=lambda: False):
         await ctx.tick()
         ctx.set(dut.reply_valid, 0)
     if len(dwords) > 1:
-        await ctx.tick()
+        await ctx.tick().repeat(2 if isinstance(dut, LateReplies) else 1)
 
 
 class LateReplies(wiring.Component):

@@ -258,6 +258,8 @@ def test_msix_toggled_says_when_the_layout_moves(strobe):
             data = INITIATE_RESET << 8 * (control % 4) if data is None else data << lsb << 8 * (at % 4)
             before = slow.get("msix_enable")
             lanes = 0xF if word == control // 4 else strobe
+            ctx.set(dut.ahead, word)
+            await ctx.tick().repeat(2)
             ctx.set(dut.port.access.payload, access(word, data, lanes, 1))
             ctx.set(dut.port.access.valid, 1)
             slow.write(word, data, lanes)

@@ -76,7 +76,7 @@ class SharedPath:
         window = self._add(LegacyWindow(NET.config_size), "legacy")
         registers = {
             part.name: self._add(RegisterWindow(
-                part, view, touch_layout([part]), late=late), f"registers_{part.name}")
+                part, view, touch_layout([part]), late=late, ahead=True), f"registers_{part.name}")
             for part, late in zip(_TABLES, (LATE_OF_QUEUES, LATE, ()), strict=True)}
 
         self.executed, self.function, self.eventful = schedule.executed, schedule.function, schedule.eventful
@@ -98,6 +98,11 @@ class SharedPath:
                        outer.reply.valid.eq(inner.reply.valid), outer.reply.p.eq(inner.reply.p)]
         for register in registers.values():
             d.comb += [register.view.eq(state.view), register.msix_enabled.eq(msix)]
+        coming = schedule.coming_executed
+        for space, table_ in zip((Space.LEGACY, Space.CONTROL, Space.ISR), _TABLES, strict=True):
+            register = registers[table_.name]
+            d.comb += [register.coming.valid.eq(coming.valid & (coming.p.access.space == space)),
+                       register.coming.p.eq(coming.p.access)]
         merge(h.m, state.touch, [register.touch for register in registers.values()])
         d.comb += [router.late_legacy.eq(registers[legacy.HEADER.name].late_reply),
                    router.late_control.eq(registers[control.TABLE.name].late_reply)]
@@ -108,13 +113,15 @@ class SharedPath:
         flr, toggled = self.take(1, "flr"), self.take(1, "msix_toggled")
         physical = configures & (function == 0)
         d.comb += [
-            state.look.eq(schedule.look), state.function.eq(function), state.access.eq(executed.valid),
+            state.look.eq(schedule.look), state.data_ahead.eq(coming.p.access.data),
+            state.event_ahead.eq(schedule.coming), state.eventful_ahead.eq(schedule.coming_eventful),
+            state.function.eq(function), state.access.eq(executed.valid),
             state.event.eq(event), state.flr.eq(physical & flr), state.msix_toggled.eq(physical & toggled),
             state.driver_wrote.eq(device.driver_wrote), state.queue_exists.eq(table.exists),
             state.queue_size.eq(table.size), state.queue_page.eq(table.page), state.queue_vector.eq(table.vector),
             state.scan.eq(event.queue), state.reported.eq(notify.reported),
             table.look_function.eq(schedule.coming_function),
-            table.look_queue.eq(Mux(schedule.coming_eventful, schedule.coming.queue, state.queue_select_ahead)),
+            table.look_queue.eq(state.queue_ahead), table.fetch_queue.eq(state.queue_fetch),
             table.page_bytes.eq(Mux(schedule.eventful, notify.page_bytes, state.queue_page_bytes)),
             table.write_page.eq(state.write_page), table.new_page.eq(state.new_page),
             table.write_vector.eq(state.write_vector), table.new_vector.eq(state.new_vector),

@@ -48,7 +48,7 @@ class StateHarness(Harness):
             view, touch, FunctionOptions(
                 queues=len(SIZES), offered=OFFERED, vectors=VECTORS, control_page=True, big_endian=True,
                 gate_open=GATE_OPEN), functions=functions), "state", driven={
-                "touch", "access", "function", "look",
+                "touch", "access", "function", "look", "data_ahead",
                 *(("queue_exists", "queue_size", "queue_page", "queue_vector") if functions == 1 else ())})
         d = self.m.d
         self.function, self.looked = Signal(8), Const(1)
@@ -59,7 +59,10 @@ class StateHarness(Harness):
         self.access, self.write = self.free(1, "access"), self.free(1, "write")
         self.chosen = self.free(2, "chosen")
         self.offset, self.strobe = self.free(20, "offset"), self.free(4, "strobe")
-        self.data = self.free(32, "data")
+        self.data = data = self.free(32, "data")
+        if functions > 1:
+            d.comb += state.data_ahead.eq(data)
+            self.data = self.past(data)
         self.windows = {}
         msix_enabled = self.free(1, "msix_enabled")
         for number, table_ in enumerate(TABLES):
@@ -104,6 +107,8 @@ class StateHarness(Harness):
         # Nothing happens before a row is shown.
         self.assume(self.looked | (self.quiet & ~self.access))
         self.assume(state.event.function == self.function)
+        if functions > 1:
+            self.assume(Value.cast(state.event.kind) == self.past(Value.cast(state.event_ahead.kind), "kind"))
         self.row = state.row
         self.status_reset = self.byte(HEADER, 0x12) & self.write & (self.lane(0x12) == 0)
         self.resets = self.status_reset | state.flr | self.happens(EventKind.INITIALISE)

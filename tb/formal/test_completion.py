@@ -8,22 +8,23 @@ from virtio_mmr.gateware.tlp.completion import CompletionBuilder
 from virtio_mmr_sim.formal import Engine, Harness, Mode, PacketContract, StreamContract
 
 
-def completions(width: int, longest: int) -> Harness:
+def completions(width: int, longest: int, *, late: bool = False) -> Harness:
     """A small ring, a sender that keeps the rules of its ports, and one completion followed by its number."""
     h = Harness()
     with scaled():
-        dut = h.add(CompletionBuilder(width), driven={"completer", "first", "last"})
+        dut = h.add(CompletionBuilder(width, late=late), driven={"completer", "first", "last"})
     beats, c = dut.beats, dut.completion
     h.m.d.comb += dut.completer.eq(h.constant(16, "completer"))
 
     # The sender: a completion begins in the clock after it had room; its dwords may pause, and the clock behind a long
-    # one begins nothing.
+    # one begins nothing, where replies may be late the one behind that neither.
     dwords = h.free(range(longest + 1), "dwords")
     begun, left, resting = Signal(), Signal(6), Signal()
     now = Mux(begun, left, dwords)
     opens = dut.reply_valid & dut.first
     h.m.d.comb += [dut.first.eq(~begun), dut.last.eq(now == 1)]
-    h.m.d.sync += resting.eq(dut.reply_valid & dut.last & begun)
+    ends = dut.reply_valid & dut.last & begun
+    h.m.d.sync += resting.eq(ends | (h.past(ends) if late else 0))
     with h.m.If(dut.reply_valid):
         h.m.d.sync += [left.eq(now - 1), begun.eq(~dut.last)]
     h.assume(dwords != 0)
@@ -77,6 +78,10 @@ def completions(width: int, longest: int) -> Harness:
                     h.check(data == header.as_value()[32 * number:32 * number + 32])
             with h.m.If(beats.p.keep[lane] & (sent + lane == 3 + place)):
                 h.check(has_word & (data == word))
+    if late:
+        # Its rest comes a clock later.
+        with h.m.If(h.past(dut.reply_valid & (came - ~opens == chosen) & (position == place), "half")):
+            h.m.d.sync += word.eq(word | dut.late_reply)
     h.check(gone <= came)
     h.cover(leaves & (gone == chosen) & beats.p.last & (descriptor.dwords == longest) & (place == longest - 1))
     h.cover(~dut.room & (chosen == 3))
@@ -91,6 +96,12 @@ CLAIM = ("completions leave in the order in which they were begun, whole and wit
 @proof(CLAIM + " (128 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=8, cover=16, engine=Engine.BOOLECTOR)
 def test_completions():
     return completions(128, 3)
+
+
+@proof(CLAIM + " (128 bit, a part of a dword late)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=8, cover=16,
+       engine=Engine.BOOLECTOR)
+def test_completions_with_late_dwords():
+    return completions(128, 3, late=True)
 
 
 @proof(CLAIM + " (64 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, full=True)

@@ -101,8 +101,8 @@ FAULTS = (
         "current = ~row.reset_outstanding",
         "an interrupt of an old epoch gets through", (proof("state", "interrupt_status"),)),
     Fault(
-        "state/function.py", "kicks = Cat(kick & (kicked == i) & enabled[i] for i in queues)",
-        "kicks = Cat(kick & (kicked == i) for i in queues)",
+        "state/function.py", "(high_clear | ~touch.kick.write[1]) & enabled[i] for i in queues)",
+        "(high_clear | ~touch.kick.write[1]) for i in queues)",
         "a queue without rings is notified", (proof("state", "notifications"),)),
     Fault(
         "state/function.py", "if name not in kept:", 'if name not in (*kept, "config_vector"):',
@@ -119,14 +119,19 @@ FAULTS = (
         "a row takes over what its neighbour was changed to a clock before",
         (proof("rows", "rows_two_clocks_ahead"), ISOLATED)),
     Fault(
-        "state/rows.py", "self.change & (target == number)", "self.change & (target[1:] == number[1:])",
+        "state/rows.py", "coincides.eq(self.look == number)", "coincides.eq(self.look[1:] == number[1:])",
         "a row on its way takes over what its neighbour is changed to",
-        (proof("rows", "rows_two_clocks_ahead"), ISOLATED)),
+        (proof("rows", "rows_two_clocks_ahead_early"), ISOLATED)),
+    Fault(
+        "state/rows.py", "coincides = target == number", "coincides = target[1:] == number[1:]",
+        "a row of a queue takes over what its neighbour is changed to",
+        (proof("rows", "rows_two_clocks_ahead"), proof("rows", "queues_of_many_functions"))),
     Fault(
         "access/schedule.py", "self.look.eq(candidate.p.function)", "self.look.eq(self.function_ahead)",
         "an event happens to the function of a request that waits", (proof("schedule", "schedule"), LEAKS[0])),
     Fault(
-        "access/schedule.py", "self.executed.p.access.strobe.eq(0)", "self.executed.p.access.write.eq(0)",
+        "access/schedule.py", "self.coming_executed.p.access.strobe.eq(0)",
+        "self.coming_executed.p.access.write.eq(0)",
         "the ISR of a virtual function that has gone is read and cleared", (proof("schedule", "schedule"),)),
     Fault(
         "state/sweep.py", "reason.eq(_Reason.VANISH), number.eq(1)", "reason.eq(_Reason.VANISH), number.eq(2)",
@@ -141,8 +146,15 @@ FAULTS = (
         "events.py", "p.kind.eq(EventKind.NONE), p.function.eq(0)]", "p.kind.eq(EventKind.NONE)]",
         "a clock for nobody looks up a function that does not exist", (proof("schedule", "events"),)),
     Fault(
-        "access/virtual.py", "load.eq(request.valid & ~passed & ", "load.eq(request.valid & ",
+        "access/virtual.py", "load = request.valid & ~passed & ~spare_valid", "load = request.valid & ~spare_valid",
         "a long write to a virtual function is done twice", (proof("schedule", "virtual_stage"),)),
+    Fault(
+        "access/virtual.py", "request.ready.eq(done | (~long & ~spare_valid))", "request.ready.eq(done | ~long)",
+        "a request is lost where the one before it waits", (proof("schedule", "virtual_stage"), block(
+            "access_virtual", "a_stalled_output_does_not_reach_the_input_at_once"))),
+    Fault(
+        "tlp/completion.py", "in_time, behind = behind, tuple(", "in_time, behind = (*behind[:4], late_first), tuple(",
+        "the later dwords of a completion lose what comes late", (proof("completion", "completions_with_late_dwords"),)),
     Fault(
         "requester/gate.py", "with m.If(change.function == asked)", "with m.If(change.function[1:] == asked[1:])",
         "a function may reach memory because its neighbour may", (proof("schedule", "shared_gate"), ISOLATED)),
@@ -193,7 +205,7 @@ FAULTS = (
             "state_modern_queues",
             "queues_of_many_functions_are_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
     Fault(
-        "windows/register.py", "[access.p.strobe[lane] & here for lane in range(", "[here for lane in range(",
+        "windows/register.py", "[touching.p.strobe[lane] & here for lane in range(", "[here for lane in range(",
         "bytes that are not enabled act", (proof("state", "harmless_accesses_change_nothing"),)),
     Fault(
         "windows/device.py", "self.update_waiting.eq(beat.last & known)", "self.update_waiting.eq(beat.last)",

@@ -284,7 +284,7 @@ class Endpoint(wiring.Component):
         ]
         if several:
             # The access of the next clock, for whoever has to know.
-            coming = sequencer.operation
+            coming = schedule.coming_executed
             m.d.comb += [
                 router.coming.valid.eq(coming.valid & ~coming.p.completion.unsupported),
                 router.coming.p.eq(coming.p.access),
@@ -312,10 +312,11 @@ class Endpoint(wiring.Component):
         self._state = state
         m.submodules.legacy = legacy_window = LegacyWindow(config.kind.config_size)
         m.submodules.header = header = RegisterWindow(
-            legacy.HEADER, view, touch_layout([legacy.HEADER]), late=LATE_OF_QUEUES if late_queues else ())
+            legacy.HEADER, view, touch_layout([legacy.HEADER]), late=LATE_OF_QUEUES if late_queues else (),
+            ahead=several)
         if late_queues:
             m.d.comb += router.late_legacy.eq(header.late_reply)
-        register_windows = [header]
+        register_windows = {Space.LEGACY: header}
         msix_enable = control.msix_enable
         if several:
             own = state.row.configuration
@@ -358,14 +359,20 @@ class Endpoint(wiring.Component):
                                    (Space.COMMON, modern.COMMON, "common")):
             if space in spaces:
                 shown_late = LATE if several and space is Space.CONTROL else ()
-                m.submodules[name] = window = RegisterWindow(table, view, touch_layout([table]), late=shown_late)
+                m.submodules[name] = window = RegisterWindow(
+                    table, view, touch_layout([table]), late=shown_late, ahead=several)
                 if shown_late:
                     m.d.comb += router.late_control.eq(window.late_reply)
-                register_windows.append(window)
+                register_windows[space] = window
                 wiring.connect(m, getattr(router, f"window_{name}"), window.port)
-        for window in register_windows:
+        for space, window in register_windows.items():
             m.d.comb += [window.view.eq(state.view), window.msix_enabled.eq(msix_enable)]
-        touches = [window.touch for window in register_windows]
+            if several:
+                m.d.comb += [
+                    window.coming.valid.eq(router.coming.valid & (router.coming.p.space == space)),
+                    window.coming.p.eq(router.coming.p),
+                ]
+        touches = [window.touch for window in register_windows.values()]
         if with_modern:
             m.submodules.notify_window = notify_window = NotifyWindow(
                 options[0].stride, virtual_stride=options[-1].stride)
@@ -488,9 +495,13 @@ class Endpoint(wiring.Component):
                 m.d.sync += interrupts.eq(state.new.isr != 0)
             m.d.comb += [
                 state.look.eq(schedule.look),
+                state.event_ahead.eq(schedule.coming),
+                state.eventful_ahead.eq(schedule.coming_eventful),
+                *([] if with_modern else [state.data_ahead.eq(router.coming.p.data)]),
                 device.look.eq(schedule.look),
                 table.look_function.eq(schedule.coming_function),
-                table.look_queue.eq(Mux(schedule.coming_eventful, schedule.coming.queue, state.queue_select_ahead)),
+                table.look_queue.eq(state.queue_ahead),
+                *([] if with_modern else [table.fetch_queue.eq(state.queue_fetch)]),
                 turns.next.ready.eq(events.report_taken),
                 device.report.eq(schedule.reporting),
                 events.report_wanted.eq(turns.next.valid & notify.wanted & (~device.write.valid)),

@@ -48,6 +48,7 @@ class Schedule(wiring.Component):
     look : Out(8)
         With several functions: what `function` will be two clocks later.
     coming_function : Out(8), coming_eventful : Out(1), coming : Out(Event)
+    coming_executed : Out(stream.Signature(Operation, always_ready=True))
         With several functions: what the members without "coming" will be a clock later.
     """
 
@@ -69,7 +70,8 @@ class Schedule(wiring.Component):
             "reporting": Out(1),
             "function": Out(8),
             **({"wanted": In(range(functions)), "wakes": In(1), "present": Out(8), "reachable": Out(8), "look": Out(8),
-                "coming_function": Out(8), "coming_eventful": Out(1), "coming": Out(Event)} if functions > 1 else {}),
+                "coming_function": Out(8), "coming_eventful": Out(1), "coming": Out(Event),
+                "coming_executed": Out(stream.Signature(Operation, always_ready=True))} if functions > 1 else {}),
         })
 
     def elaborate(self, platform):
@@ -120,10 +122,14 @@ class Schedule(wiring.Component):
             self.reporting.eq(coming.kind == EventKind.REPORT),
             self.dropped.eq(self.dropped_ahead),
             self.discarded.eq(self.discarded_ahead),
-            self.executed.valid.eq(self.operation.valid),
-            self.executed.p.eq(self.operation.p),
+            self.executed.valid.eq(self.coming_executed.valid),
+            self.executed.p.eq(self.coming_executed.p),
+        ]
+        m.d.comb += [
+            self.coming_executed.valid.eq(self.operation.valid),
+            self.coming_executed.p.eq(self.operation.p),
         ]
         # No byte of a function that is not there any more is touched.
         with m.If(self.operation.p.access.function > self.present):
-            m.d.sync += self.executed.p.access.strobe.eq(0)
+            m.d.comb += self.coming_executed.p.access.strobe.eq(0)
         return m

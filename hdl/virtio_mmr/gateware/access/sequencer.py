@@ -85,14 +85,29 @@ def _connect(m: Module, target, source) -> None:
             m.d.comb += target[name].eq(source[name])
 
 
-def lowest_byte(enables):
+def _looked_up(m: Module, enables, width: int, value):
+    """A table over *enables*: *value* of each pattern. Synthesis makes one lookup table a bit of it, and no adders."""
+    found = Signal(width)
+    with m.Switch(enables):
+        for pattern in range(16):
+            with m.Case(pattern):
+                m.d.comb += found.eq(value([i for i in range(4) if pattern >> i & 1]))
+    return found
+
+
+def lowest(m: Module, enables):
     """Number of the lowest enabled byte, 0 if there is none."""
-    return Mux(enables[0], 0, Mux(enables[1], 1, Mux(enables[2], 2, Mux(enables[3], 3, 0))))
+    return _looked_up(m, enables, 2, lambda lanes: min(lanes, default=0))
 
 
-def bytes_above(enables):
+def bytes_above(m: Module, enables):
     """How many bytes lie above the highest enabled one, 0 if there is none."""
-    return Mux(enables[3], 0, Mux(enables[2], 1, Mux(enables[1], 2, Mux(enables[0], 3, 0))))
+    return _looked_up(m, enables, 2, lambda lanes: 3 - max(lanes, default=3))
+
+
+def spanned(m: Module, enables):
+    """Bytes from the lowest enabled one to the highest; 1 if there is none: PCI Express Base 5.0, 2.3.1.1."""
+    return _looked_up(m, enables, 3, lambda lanes: max(lanes, default=0) - min(lanes, default=0) + 1)
 
 
 class AccessSequencer(wiring.Component):
@@ -158,7 +173,8 @@ class AccessSequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.regions = regions = RegionDecoder(self._bars)
-        stored = _stored(several=bool(self._virtual_bars))
+        several = bool(self._virtual_bars)
+        stored = _stored(several=several)
         m.submodules.queue = queue = BlockQueue(stored, QUEUE_DEPTH)
 
         p, request = self.request.p, self.request
@@ -210,7 +226,9 @@ class AccessSequencer(wiring.Component):
         # --- The queue's head ---------------------------------------------------------------------------
         head = Signal(Waiting)
         _connect(m, head, queue.head.p)
-        waiting = queue.head.valid & ~self.hold
+        # With several functions a hold, which is late, is no matter for the choice: it only keeps it from going.
+        may_choose, held = (C(1), self.hold) if several else (~self.hold, C(0))
+        waiting = queue.head.valid & may_choose
         head_refused = head.place.bar == NOWHERE
         head_looked_up = head.place.bar == CONFIG
         head_long = ~head.single & ~head_refused
@@ -233,34 +251,34 @@ class AccessSequencer(wiring.Component):
             m.d.sync += [cut.eq(1), ends.eq(fits), piece_left.eq(Mux(fits, owed[:6], _BOUNDARY) - start)]
         piece_last = piece_left == 1
 
-        # A single function's state is only ever changed before anything has begun.
-        held = self.hold if self._virtual_bars else C(0, 1)
         # --- Who goes -----------------------------------------------------------------------------------
-        # No completion starts in the clock behind a long one's last dword, which is still being stored.
-        resting = Signal()
+        # No completion starts in the clock behind a long one's last dword, which is still being stored; with several
+        # functions it is stored a clock later.
+        resting, ended = Signal(), Signal()
         may_start = self.room & ~resting
         head_may_start = waiting & may_start & Mux(head_long, cut, prepared | (head.single & ~head_looked_up))
         writing = Signal()
         prefer_head = Signal()
         at_once = single & (p.kind != Kind.CONFIG) & may_start & queue.empty
-        direct = valid & non_posted & at_once
+        direct = request.valid & may_choose & non_posted & at_once
         enqueue = valid & non_posted & ~at_once & queue.entries.ready
-        wants_write = valid & is_write
+        wants_write = request.valid & may_choose & is_write
         patience = self._patience = Signal(3)
-        event_first = Signal() if self._virtual_bars else self.event_wanted & patience.all()
+        event_first = Signal() if several else self.event_wanted & patience.all()
         # The operation comes from the head, if there is one; otherwise from the request.
+        stopped = event_first | held
         from_head = Signal()
         go_head = Signal()
         go_write = Signal()
         go_direct = Signal()
         m.d.comb += [
-            from_head.eq((walking & ~held) | (head_may_start & ~writing & (~wants_write | prefer_head))),
-            go_head.eq(~event_first & from_head),
-            go_write.eq(~event_first & wants_write & ~from_head),
-            go_direct.eq(~event_first & direct),
-            self.event_slot.eq((event_first if self._virtual_bars else ~(go_head | go_write | go_direct)) & ~self.hold),
+            from_head.eq(walking | (head_may_start & ~writing & (~wants_write | prefer_head))),
+            go_head.eq(~stopped & from_head),
+            go_write.eq(~stopped & wants_write & ~from_head),
+            go_direct.eq(~stopped & direct),
+            self.event_slot.eq((event_first if several else ~(go_head | go_write | go_direct)) & ~self.hold),
         ]
-        if self._virtual_bars:
+        if several:
             # Whose rows are looked up follows from the choice, at the end of a long clock; this shortens it.
             goes = go_head | go_write | go_direct
             m.d.sync += event_first.eq(
@@ -296,13 +314,15 @@ class AccessSequencer(wiring.Component):
         with m.If(finished):
             m.d.sync += [prepared.eq(0), cut.eq(0)]
         m.d.sync += [
-            resting.eq(long & piece_last),
+            ended.eq(long & piece_last),
+            resting.eq((long & piece_last) | (ended if several else 0)),
             # Three more may be under way when the flag falls: in the request register, taken in the clock in which
             # it falls, and offered in the clock before.
             self.non_posted_ok.eq(below(queue.stored, QUEUE_DEPTH - QUEUE_RESERVE - 3)),
         ]
         m.d.comb += [
-            self.step.eq(go_write & writing),
+            # Nothing comes between the dwords of a write.
+            self.step.eq(~stopped & writing),
             queue.entries.valid.eq(enqueue),
             queue.head.ready.eq(finished),
             request.ready.eq((valid & discard) | enqueue | go_direct | (go_write & write_last)),
@@ -338,7 +358,7 @@ class AccessSequencer(wiring.Component):
             m.d.comb += strobe.eq(chosen.first_be)
 
         space, offset = regions.space, regions.offset
-        if self._virtual_bars:
+        if several:
             m.submodules.virtual_regions = virtual = RegionDecoder(self._virtual_bars)
             m.d.comb += virtual.place.eq(regions.place)
             is_virtual = chosen.place.function != 0
@@ -374,18 +394,20 @@ class AccessSequencer(wiring.Component):
             self.operation.p.access.data.eq(of_head.data | of_request.data | of_payload),
             self.operation.p.context.eq(of_head.context.as_value() | of_request.context.as_value()),
         ]
-        # Bytes from the first that is enabled to the last one, and where the first is.
-        low, high = lowest_byte(chosen.first_be), bytes_above(chosen.first_be)
-        bytes_left = Cat(0, 0, owed[:10]) - (Cat(lowest_byte(head.first_be)[:2] & first_piece.replicate(2), start)
-                                             + bytes_above(head.last_be))
+        # Of a single dword: bytes from the first that is enabled to the last one, or 1, and where the first is.
+        # Where the choice is late, both are looked up in front of it.
+        span, low = (Mux(from_head, of(m, head.first_be), of(m, w.first_be)) if several else of(m, chosen.first_be)
+                     for of in (spanned, lowest))
+        bytes_left = Cat(0, 0, owed[:10]) - (Cat(lowest(m, head.first_be) & first_piece.replicate(2), start)
+                                             + bytes_above(m, head.last_be))
         c = op.completion
         m.d.sync += [
             c.dwords.eq(Mux(from_head & head_long, piece_left, 1)),
             c.unsupported.eq(refused),
             c.has_data.eq(~chosen.write & ~refused),
             c.final.eq(~(from_head & head_long) | ends),
-            c.lower_address.eq(Cat(low[:2], chosen.place.offset[:5])),
-            c.byte_count.eq(Mux(chosen.first_be == 0, 1, 4 - low - high)),
+            c.lower_address.eq(Cat(low, chosen.place.offset[:5])),
+            c.byte_count.eq(span),
         ]
         with m.If(~chosen.memory):
             m.d.sync += [c.byte_count.eq(4), c.lower_address.eq(0)]

@@ -25,8 +25,9 @@ class VirtualDecoder(wiring.Component):
     The base address of a BAR is aligned to one stride and not to all of them, so this is no comparison of bits. If
     several BARs claim an address, the lowest number wins.
 
-    Latency: one clock, from the address to everything; the other inputs are looked at in the second clock. Until the
-    next address is taken, the outputs are about the last one.
+    Latency: one clock, from the address to everything; the page size is looked at in the second clock, and what says
+    whether a function is there counts a clock later. Until the next address is taken, the outputs are about the last
+    one.
 
     Parameters
     ----------
@@ -84,12 +85,17 @@ class VirtualDecoder(wiring.Component):
                 ]
             index = Signal.like(difference, name=f"index_{bar.index}")
             offset = Signal(OFFSET_BITS, name=f"offset_{bar.index}")
+            # So many of the BAR's sizes are claimed; whoever compares with that need not know the page.
+            sizes = Signal(len(self.present) + 12 + pages[-1] - size_bits if 12 + pages[-1] > size_bits
+                           else len(self.present), name=f"sizes_{bar.index}")
             for page in pages:
                 # The difference counts the BAR's sizes; the rest of a larger page is in its lowest bits.
                 more = max(12 + page - size_bits, 0)
                 with m.If(self.page_size[page]):
                     m.d.comb += [index.eq(difference >> more), offset.eq(Cat(within, difference[:more]))]
-            with m.If(self.memory_enabled & (index < self.present)):
+                    m.d.sync += sizes.eq(Mux(self.memory_enabled, self.present << more, 0))
+            inside = ~difference[len(sizes):].any() & (difference[:len(sizes)] < sizes)
+            with m.If(inside):
                 m.d.comb += [
                     self.claimed.eq(1),
                     self.function.eq(index[:8] + 1),
@@ -100,10 +106,12 @@ class VirtualDecoder(wiring.Component):
 
 
 class VirtualStage(wiring.Component):
-    """A register for requests, in which those that no BAR of the physical function claims find a virtual one.
+    """Registers for two requests, in which those that no BAR of the physical function claims find a virtual one.
 
-    A request of one dword passes in one clock, one a clock. A longer write stays on offer at the input until it has
-    been taken at the output, because its payload stays where it is, and then costs a clock more.
+    A request of one dword passes in one clock, one a clock; the second register takes it if the output stops, so
+    whether the input may go on does not wait for the output's word. A longer write stays on offer at the input until
+    the clock behind that in which it was taken at the output, because its payload stays where it is; so it costs two
+    clocks more.
 
     Members
     -------
@@ -147,21 +155,35 @@ class VirtualStage(wiring.Component):
                 m.d.sync += allowed.eq(~self.heading_long | self.heading_address[30:].any())
 
         request, onward = self.request, self.onward
-        long = (request.p.kind == Kind.MEMORY) & request.p.posted & (request.p.length != 1)
-        # The long write at the input is the one at the output.
-        passed, load = Signal(), Signal()
-        m.d.comb += [
-            load.eq(request.valid & ~passed & (~onward.valid | onward.ready)),
-            request.ready.eq(Mux(passed, onward.ready, load & ~long)),
-        ]
-        with m.If(onward.ready):
-            m.d.sync += [onward.valid.eq(0), passed.eq(0)]
+        spare, spare_valid = Signal(Request), Signal()
+        long = (request.p.kind == Kind.MEMORY) & request.p.posted & ~request.p.single
+        # The long write at the input has been copied; its copy has left.
+        passed, done = Signal(), Signal()
+        moves = ~onward.valid | onward.ready
+        load = request.valid & ~passed & ~spare_valid
+        m.d.comb += request.ready.eq(done | (~long & ~spare_valid))
+        m.d.sync += done.eq(passed & ~spare_valid & onward.ready & ~done)
         with m.If(load):
-            m.d.sync += [onward.valid.eq(1), onward.p.eq(request.p), passed.eq(long)]
-            with m.If((request.p.kind == Kind.MEMORY) & (request.p.place.bar == NOWHERE) & decoder.claimed & allowed):
-                m.d.sync += [
-                    onward.p.place.bar.eq(decoder.bar),
-                    onward.p.place.function.eq(decoder.function),
-                    onward.p.place.offset.eq(decoder.offset),
-                ]
+            m.d.sync += passed.eq(long)
+        with m.If(done):
+            m.d.sync += passed.eq(0)
+
+        found = Signal(Request)
+        m.d.comb += found.eq(request.p)
+        with m.If((request.p.kind == Kind.MEMORY) & (request.p.place.bar == NOWHERE) & decoder.claimed & allowed):
+            m.d.comb += [
+                found.place.bar.eq(decoder.bar),
+                found.place.function.eq(decoder.function),
+                found.place.offset.eq(decoder.offset),
+            ]
+        with m.If(moves):
+            m.d.sync += [
+                onward.valid.eq(load | spare_valid),
+                onward.p.eq(Mux(spare_valid, spare, found)),
+                spare_valid.eq(0),
+            ]
+        with m.Elif(load):
+            m.d.sync += spare_valid.eq(1)
+        with m.If(~spare_valid):
+            m.d.sync += spare.eq(found)
         return m

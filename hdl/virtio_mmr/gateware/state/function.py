@@ -160,9 +160,15 @@ class FunctionState(wiring.Component):
     function : In(8)
     look : In(8)
         With several functions: what `function` will be two clocks later.
-    queue_select_ahead, config_vector_ahead : Out(16)
-        With several functions: what `queue_select` and the row's `config_vector` will be one clock later; the latter is
-        of no meaning if that is no vector.
+    event_ahead : In(Event), eventful_ahead : In(1)
+        With several functions: the next clock's event; there is one, perhaps of kind NONE.
+    data_ahead : In(32)
+        With several functions and without a modern interface: what the next clock's access writes, if it does.
+    queue_ahead, config_vector_ahead : Out(16)
+        With several functions: the queue that the next clock's event names, or else what `queue_select` will be then;
+        and what the row's `config_vector` will be, of no meaning if that is no vector.
+    queue_fetch : Out(16)
+        The same as `queue_ahead`, earlier in the clock and as if it brought no reset.
     touch : In(touch), view : Out(view)
         See `windows.register`.
     event : In(Event)
@@ -209,7 +215,8 @@ class FunctionState(wiring.Component):
         super().__init__({
             "access": In(1),
             "function": In(8),
-            **({"look": In(8), "queue_select_ahead": Out(16), "config_vector_ahead": Out(16),
+            **({"look": In(8), "event_ahead": In(Event), "eventful_ahead": In(1), "queue_ahead": Out(16),
+                "queue_fetch": Out(16), "config_vector_ahead": Out(16),
                 "config_change": In(VirtualConfigChange),
                 "errors": In(VirtualErrors)} if functions > 1 else {}),
             "touch": In(touch),
@@ -235,6 +242,7 @@ class FunctionState(wiring.Component):
             "restore": Out(1),
             "fenced": Out(1),
             "cause": Out(2),
+            **({"data_ahead": In(32)} if functions > 1 and not self._modern else {}),
             **(PORTS if self._modern else {}),
         })
 
@@ -249,6 +257,7 @@ class FunctionState(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        cleared = Signal()
         queues = range(self._queues)
         row, new = self.row, self.new
         if self._functions == 1:
@@ -256,19 +265,25 @@ class FunctionState(wiring.Component):
             read, write = rows.read_port(domain="comb"), rows.write_port()
             m.d.comb += [row.eq(read.data), write.data.eq(new), write.en.eq(1)]
         else:
-            m.submodules.rows = self._rows = rows = RowStore(self._row, self._functions, latency=2)
+            m.submodules.rows = self._rows = rows = RowStore(self._row, self._functions, latency=2, early=True)
             m.d.comb += [
                 rows.look.eq(self.look),
                 row.eq(rows.row),
                 rows.new.eq(new),
                 rows.change.eq(1),
             ]
-            # The RAM's answer is late and another one follows from it: so nothing is between them but one choice, of
-            # which synthesis must not make several.
-            handed_on = Signal(16, attrs={"keep": 1})
+            # The RAM's answer is late and another one follows from it: so nothing is between them but one choice, and a
+            # reset, which is late, too, is left out.
+            named, instead = Signal(attrs={"keep": 1}), Signal(16, attrs={"keep": 1})
+            ahead, select = self.event_ahead, self.touch.function_queue_select
             m.d.comb += [
-                handed_on.eq(rows.handed_on.queue_select),
-                self.queue_select_ahead.eq(Mux(rows.handed, handed_on, rows.stored.queue_select)),
+                named.eq(self.eventful_ahead | rows.overtaken | rows.handed),
+                instead.eq(Mux(self.eventful_ahead, ahead.queue, Mux(
+                    rows.overtaken, merged(row.queue_select, select.data, select.write),
+                    rows.handed_on.queue_select))),
+                self.queue_fetch.eq(Mux(named, instead, rows.stored.queue_select)),
+                self.queue_ahead.eq(
+                    Mux(rows.overtaken & cleared & ~self.eventful_ahead, 0, self.queue_fetch)),
             ]
             # It comes early in the clock, because a write of no vector and a reset are left out.
             written = self.touch.function_config_vector
@@ -276,11 +291,17 @@ class FunctionState(wiring.Component):
                 rows.unchanged.config_vector, written.data, Mux(rows.overtaken, written.write, 0)))
         m.d.comb += [new.eq(row), self.queue_select.eq(row.queue_select)]
         flr, msix_toggled, vanishes = self.flr, self.msix_toggled, C(0)
+        initialises = self.event.kind == EventKind.INITIALISE
         if self._functions > 1:
+            # Nearly everything follows from these two.
+            initialises, vanishes = Signal(), Signal()
+            m.d.sync += [
+                initialises.eq(ahead.kind == EventKind.INITIALISE),
+                vanishes.eq(ahead.kind == EventKind.VANISH),
+            ]
             m.d.comb += new.configuration.eq(applied(row.configuration, self.config_change, self.errors))
             flr |= self.config_change.reset
             msix_toggled |= row.configuration.msix_enable ^ new.configuration.msix_enable
-            vanishes = self.event.kind == EventKind.VANISH
         touch, event = self.touch, Signal(Event)
         m.d.comb += event.eq(self.event)
 
@@ -352,11 +373,21 @@ class FunctionState(wiring.Component):
         policy, faulty, rejected = Signal(), Signal(3), Signal()
         stopped = Cat(policy, faulty, C(0, 4), rejected)
         fence, cause = Signal(), Signal(ResetCause)
-        cleared = Signal()
         generation_moves = Signal()
 
+        # What is written to the status byte and to the notify register is compared a clock ahead, where that can be.
+        early = self._functions > 1 and not self._modern
+        status_data, kick_data, domain = touch.function_status.data, touch.kick.data, m.d.comb
+        if early:
+            status_data, kick_data, domain = self.data_ahead[16:24], self.data_ahead[:16], m.d.sync
+        zero, high_clear, named = Signal(), Signal(), Signal(len(queues))
+        domain += [
+            zero.eq(status_data == 0),
+            high_clear.eq(kick_data[8:] == 0),
+            named.eq(Cat(kick_data[:8] == i for i in queues)),
+        ]
         status_written = touch.function_status.write[0]
-        status_reset = status_written & (touch.function_status.data == 0)
+        status_reset = status_written & zero
         driver_ok = status_written & touch.function_status.data[2]
         idle = row.status == 0
 
@@ -433,13 +464,15 @@ class FunctionState(wiring.Component):
                 with m.If(row.badstate != 0):
                     m.d.comb += [new.status[6].eq(1), *tells(1), generation_moves.eq(~row.status[6])]
 
-        kicked = Cat(touch.kick.data[:8], Mux(touch.kick.write[1], touch.kick.data[8:], 0))
         kick = touch.kick.write[0] & ~status_reset
-        kicks = Cat(kick & (kicked == i) & enabled[i] for i in queues)
+        kicks = Cat(kick & named[i] & (high_clear | ~touch.kick.write[1]) & enabled[i] for i in queues)
         with m.If(kick):
             m.d.comb += new.notified.eq(row.notified | kicks)
         if modern:
-            m.d.comb += [self.kick.eq(kicks.any()), self.kicked.eq(kicked)]
+            m.d.comb += [
+                self.kick.eq(kicks.any()),
+                self.kicked.eq(Cat(touch.kick.data[:8], Mux(touch.kick.write[1], touch.kick.data[8:], 0))),
+            ]
         if any_page:
             with m.If(kicks.any() & ~row.judged):
                 m.d.comb += judge.eq(1)
@@ -526,7 +559,7 @@ class FunctionState(wiring.Component):
         # --- Reset --------------------------------------------------------------------------------------------
         whole = Signal()
         m.d.comb += [
-            whole.eq(flr | vanishes | (event.kind == EventKind.INITIALISE)),
+            whole.eq(flr | vanishes | initialises),
             cleared.eq(status_reset | whole),
         ]
         with m.If(status_reset):
@@ -567,7 +600,7 @@ class FunctionState(wiring.Component):
                     m.d.comb += new.generation.eq(row.generation + 1)
             else:
                 m.d.comb += [new.generation.eq(moved), new.generation_moves.eq(moves)]
-        with m.If(event.kind == EventKind.INITIALISE):
+        with m.If(initialises):
             for name in ("epoch", "reset_outstanding", "reset_unsent", "reset_cause", "generation", "generation_moves"):
                 if name in self._row.members:
                     m.d.comb += new[name].eq(0)

@@ -155,7 +155,7 @@ class ModernQueueTable(wiring.Component):
         size_read, size_write = sizes.read_port(domain="comb"), sizes.write_port()
         vector_read, vector_write = vectors.read_port(domain="comb"), vectors.write_port()
         for port in (area_read, area_write, size_read, size_write, vector_read, vector_write):
-            m.d.comb += port.addr.eq(self._place.number(self))
+            m.d.comb += port.addr.eq(self._place.number(self.function, self.queue))
         stored = Signal(self._row)
         m.d.comb += [
             stored.areas.eq(area_read.data),
@@ -175,7 +175,7 @@ class ModernQueueTable(wiring.Component):
         m.submodules.data = notes = memory.Memory(shape=16, depth=self._place.rows, init=[])
         read, write = notes.read_port(domain="comb"), notes.write_port()
         m.d.comb += [
-            read.addr.eq(self._place.number(self)),
+            read.addr.eq(self._place.number(self.function, self.queue)),
             write.addr.eq(Cat(self.kicked[:self._place.bits], self.function)),
             write.data.eq(self.new_data),
             write.en.eq(self.kick),
@@ -187,7 +187,7 @@ class ModernQueueTable(wiring.Component):
         m.submodules.rows = rows = RowStore(self._row, self._place.rows, latency=1)
         row = rows.row
         m.d.comb += [
-            rows.look.eq(self._place.number(self)),
+            rows.look.eq(self._place.number(self.look_function, self.look_queue)),
             rows.change.eq(enables.any() | self.write_size | self.write_vector),
             rows.new.size.eq(Mux(self.write_size, self.new_size, row.size)),
             rows.new.vector.eq(Mux(self.write_vector, self.new_vector, row.vector)),
@@ -199,7 +199,7 @@ class ModernQueueTable(wiring.Component):
         """Notification data in block RAM: whichever queue is shown, another one may be kicked."""
         m.submodules.data = notes = RowStore(unsigned(16), self._place.rows, latency=1, elsewhere=True)
         m.d.comb += [
-            notes.look.eq(self._place.number(self)),
+            notes.look.eq(self._place.number(self.look_function, self.look_queue)),
             notes.changed_number.eq(Cat(self.kicked[:self._place.bits], notes.number[self._place.bits:])),
             notes.change.eq(self.kick),
             notes.new.eq(self.new_data),

@@ -36,9 +36,8 @@ class QueuePlace:
         self.members = {"function": In(8), "queue": In(16)} if functions == 1 else {
             "look_function": In(8), "look_queue": In(16)}
 
-    def number(self, table):
-        """Number of the row that the members of *table* name."""
-        function, queue = (getattr(table, name) for name in self.members)
+    def number(self, function, queue):
+        """Number of the row of this *queue*."""
         return Cat(queue[:self.bits], function)
 
     def select(self, m: Module, table) -> None:

@@ -51,6 +51,9 @@ class QueueTable(wiring.Component):
         Row that is read, combinationally, and perhaps written. With one function.
     look_function : In(8), look_queue : In(16)
         Row that everything below is about in the next clock. With several functions.
+    fetch_queue : In(16)
+        Early in the clock, where that row is looked for: another queue of the function only if nothing of the row
+        counts. With several functions.
     page_bytes : In(4)
         Bytes of the row's page that are not zero.
     exists : Out(1)
@@ -73,6 +76,7 @@ class QueueTable(wiring.Component):
         self._place = QueuePlace(sizes, virtual_sizes, functions)
         super().__init__({
             **self._place.members,
+            **({"fetch_queue": In(16)} if functions > 1 else {}),
             "page_bytes": In(4),
             "exists": Out(1),
             "size": Out(16),
@@ -122,7 +126,7 @@ class QueueTable(wiring.Component):
         page_read, page_write = pages.read_port(domain="comb"), pages.write_port(granularity=1)
         vector_read, vector_write = vectors.read_port(domain="comb"), vectors.write_port()
         for port in (page_read, page_write, vector_read, vector_write):
-            m.d.comb += port.addr.eq(self._place.number(self))
+            m.d.comb += port.addr.eq(self._place.number(self.function, self.queue))
         stored = Signal(_ROW)
         m.d.comb += [
             stored.page.eq(page_read.data),
@@ -136,11 +140,12 @@ class QueueTable(wiring.Component):
 
     def _add_block_rows(self, m: Module):
         """Rows in block RAM, which are written whole; gives what is stored."""
-        m.submodules.rows = self._rows = rows = RowStore(_ROW, self._place.rows, latency=2)
+        m.submodules.rows = self._rows = rows = RowStore(_ROW, self._place.rows, latency=2, apart=True)
         write_page, new_page = Signal(4), Signal(32)
         m.d.sync += [write_page.eq(self.write_page), new_page.eq(self.new_page)]
         m.d.comb += [
-            rows.look.eq(self._place.number(self)),
+            rows.look.eq(self._place.number(self.look_function, self.look_queue)),
+            rows.fetch.eq(self._place.number(self.look_function, self.fetch_queue)),
             rows.change.eq(write_page.any() | self.write_vector),
             rows.new.page.eq(merged(rows.row.page.as_value(), new_page, write_page)),
             rows.new.vector.eq(Mux(self.write_vector, self.new_vector, rows.row.vector)),

@@ -26,6 +26,11 @@ class RowStore(wiring.Component):
         Clocks from look to use, at least 1. With 1 the RAM's output is used as it comes, which is late in the clock.
     init
         Contents at power up, a row each; zero where there is none. A reset does not bring them back.
+    apart
+        The RAM is asked for a row by a number of its own, which may come earlier in the clock than `look`.
+    early
+        With a latency of 2: `look` comes early enough in its clock to be compared with the one before. Much follows
+        from that, and so it stands in a register. Not with `elsewhere`.
     elsewhere
         A change names its row, which need not be the one that is shown.
 
@@ -46,15 +51,21 @@ class RowStore(wiring.Component):
     overtaken : Out(1), unchanged : Out(shape)
         This clock's change is of the row that comes; that row without it. Likewise.
     handed : Out(1), handed_on : Out(shape), stored : Out(shape)
-        With a latency of 2, where `coming` is from: what was handed on, or else what is stored.
+        With a latency of 2, where `unchanged` is from: what was handed on, or else what is stored.
+    fetch : In(range(count))
+        With `apart`: the row that the RAM is asked for. Where that is not `look`, what is shown may be that row under
+        the other's number.
     """
 
-    def __init__(self, shape, count: int, *, latency: int, init=(), elsewhere: bool = False):
+    def __init__(self, shape, count: int, *, latency: int, init=(), apart: bool = False, early: bool = False,
+                 elsewhere: bool = False):
         if latency < 1:
             raise ValueError(f"a row store has a latency of {latency}; block RAM needs at least 1")
         self._count = count
         self._latency = latency
         self._init = init
+        self._apart = apart
+        self._early = early
         self._elsewhere = elsewhere
         super().__init__({
             "look": In(range(max(count, 2))),
@@ -66,6 +77,7 @@ class RowStore(wiring.Component):
             **({"coming_number": Out(range(max(count, 2))), "coming": Out(shape),
                 "overtaken": Out(1), "unchanged": Out(shape)} if latency > 1 else {}),
             **({"handed": Out(1), "handed_on": Out(shape), "stored": Out(shape)} if latency == 2 else {}),
+            **({"fetch": In(range(max(count, 2)))} if apart else {}),
         })
 
     def elaborate(self, platform):
@@ -83,7 +95,7 @@ class RowStore(wiring.Component):
             m.d.sync += [later.eq(part) for later, part in zip(changes[-1], changes[-2], strict=True)]
         written = changes[-2]
         m.d.comb += [
-            read.addr.eq(self.look),
+            read.addr.eq(self.fetch if self._apart else self.look),
             write.en.eq(written[0]),
             write.addr.eq(written[1]),
             write.data.eq(written[2]),
@@ -96,15 +108,21 @@ class RowStore(wiring.Component):
         for changed, changed_number, changed_row in reversed(changes[1:]):
             with m.If(changed & (changed_number == number)):
                 m.d.comb += row.eq(changed_row)
+        # Whether this clock's change is of the row that comes. Where both are shown one behind the other, that is found
+        # out a clock ahead, because much follows from it.
+        coincides = target == number
+        if self._early:
+            coincides = Signal(init=1)
+            m.d.sync += coincides.eq(self.look == number)
         if self._latency == 2:
             m.d.comb += [self.stored.eq(read.data), self.handed_on.eq(changes[-1][2])]
-            for happened, its_number, its_row in reversed(changes):
+            for happened, its_number, its_row in reversed(changes[1:]):
                 with m.If(happened & (its_number == number)):
                     m.d.comb += [self.handed.eq(1), self.handed_on.eq(its_row)]
         for stage in range(self._latency - 1):
             # On its way, a row follows what happens to it.
             next_number, next_row = Signal.like(number), Signal.like(row)
-            overtaken = self.change & (target == number)
+            overtaken = self.change & (coincides if stage == 0 else target == number)
             onward = Mux(overtaken, self.new, row)
             m.d.sync += [next_number.eq(number), next_row.eq(onward)]
             if stage == self._latency - 2:

@@ -37,7 +37,8 @@ class CompletionBuilder(wiring.Component):
     packet's beat: latency from the last reply to the first beat is two clocks, three behind a long completion.
     Order is the order of the replies. Dwords are written a clock late, from a register, because a window's answer
     comes late in its clock; a single one passes the RAM by. On the lanes of the header a dword and another's header
-    must not meet; therefore the clock after a long completion's last reply brings no other's first.
+    must not meet; therefore the clock after a long completion's last reply brings no other's first, and with `late` the
+    clock after that does not, either.
 
     Parameters
     ----------
@@ -124,7 +125,6 @@ class CompletionBuilder(wiring.Component):
         row, after, committed = Signal(range(ROWS)), Signal(range(ROWS)), Signal(range(ROWS))
         late, late_first, late_last, late_row = Signal(), Signal(), Signal(), Signal.like(row)
         late_lane, late_reply = Signal.like(lane), Signal(32)
-        late_behind = late & ~late_first
         m.d.comb += after.eq(following(row))
         m.d.sync += [
             late.eq(self.reply_valid),
@@ -136,13 +136,20 @@ class CompletionBuilder(wiring.Component):
         ]
         if self._late:
             late_reply |= self.late_reply
+        # A dword behind the first that goes onto a lane of the header.
+        behind = (late & ~late_first, late_last, late_row, late_lane, late_reply)
+        if self._late:
+            # The replies come so late in their clock that these are written one more clock later.
+            in_time, behind = behind, tuple(Signal.like(value) for value in behind)
+            m.d.sync += [later.eq(value) for later, value in zip(behind, in_time, strict=True)]
+        behind, behind_last, behind_row, behind_lane, behind_reply = behind
         with m.If(self.reply_valid):
             m.d.sync += lane.eq(Mux(self.first, (_HEADER + 1) % lanes, following(lane)))
             with m.If(self.last | (here == lanes - 1)):
                 m.d.sync += row.eq(after)
         with m.If(begins & self.last):
             m.d.sync += committed.eq(after)
-        with m.If(late_behind & late_last):
+        with m.If(behind & behind_last):
             m.d.sync += committed.eq(row)
 
         # --- Rows that are read -------------------------------------------------------------------------
@@ -186,10 +193,9 @@ class CompletionBuilder(wiring.Component):
             places = range(number, lanes, beat_lanes)
             words.append(lane_store(
                 number,
-                [Mux(late_behind, late_row, row) if i < _HEADER else late_row for i in places],
-                [Mux(late_behind, late_reply, 0) | first_words[i] if i < _HEADER else late_reply for i in places],
-                [begins | (late_behind & (late_lane == i)) if i < _HEADER else late & (late_lane == i)
-                 for i in places]))
+                [Mux(behind, behind_row, row) if i < _HEADER else late_row for i in places],
+                [Mux(behind, behind_reply, 0) | first_words[i] if i < _HEADER else late_reply for i in places],
+                [begins | (behind & (behind_lane == i)) if i < _HEADER else late & (late_lane == i) for i in places]))
         if halves == 1:
             # A completion of one dword is read while that is being written.
             passes, passed = Signal(), Signal(32)

@@ -70,7 +70,7 @@ class ConfigSpace(wiring.Component):
     port : In(AccessPort())
         ``offset`` is the register's byte address; ``function`` is not looked at.
     ahead : In(10)
-        Register number of the access two clocks later, if there is one.
+        Register number of the access two clocks later, if there is one; read or written, it is this one.
     control : Out(FunctionControl())
     msix_toggled : Out(1)
         The access of this clock changes MSI-X Enable.
@@ -103,8 +103,13 @@ class ConfigSpace(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         access = self.port.access
-        number, data, strobe = access.p.offset[2:12], access.p.data, access.p.strobe
+        data, strobe = access.p.data, access.p.strobe
         write = access.valid & access.p.write
+        m.submodules.constants = constants = ConstantRegisters(self._space)
+        # Which register an access is for is found out in the clock before it.
+        at = {field.dword: Signal(name=f"at_{4 * field.dword:02x}") for field in changing_fields(self._space)}
+        m.d.comb += constants.number.eq(self.ahead)
+        m.d.sync += [named.eq(constants.number_before == number) for number, named in at.items()]
 
         # --- Bits -----------------------------------------------------------------------------------------
         words: dict[int, list] = {}
@@ -118,7 +123,7 @@ class ConfigSpace(wiring.Component):
             name, positions = field.name, field.positions
             bits = words.setdefault(field.dword, [Const(0, 1)] * 32)
             here = Signal(name=f"writes_{name}")
-            m.d.comb += here.eq(write & (number == field.dword))
+            m.d.comb += here.eq(write & at[field.dword])
             if field.owner == "live":
                 bits[positions[0]] = getattr(self, name)
                 continue
@@ -162,8 +167,6 @@ class ConfigSpace(wiring.Component):
             m.d.sync += resets
 
         # Stored bits are laid over the constant ones.
-        m.submodules.constants = constants = ConstantRegisters(self._space)
-        m.d.comb += constants.number.eq(self.ahead)
         live, read, shown = Signal(32), Signal(32), Signal(32)
         with m.Switch(constants.number_before):
             for word, bits in sorted(words.items()):
@@ -212,7 +215,7 @@ class ConfigSpace(wiring.Component):
         if "msix_enable" in stored:
             position = next(register.offset * 8 + field.lsb for register in self._space.registers
                             for field in register.fields if field.name == "msix_enable")
-            changes = write & (number == position // 32) & strobe[position // 8 % 4] \
+            changes = write & at[position // 32] & strobe[position // 8 % 4] \
                 & (data[position % 32] != stored["msix_enable"])
             m.d.comb += self.msix_toggled.eq(changes | (clear_all & stored["msix_enable"]))
         with m.If(self.capture):

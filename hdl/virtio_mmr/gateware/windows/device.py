@@ -165,7 +165,8 @@ class DeviceWindow(wiring.Component):
             domain = "sync"
         else:
             m.submodules.rows = self._rows = rows = RowStore(
-                data.StructLayout({"values": layout, "unreported": len(driver)}), self._functions, latency=2)
+                data.StructLayout({"values": layout, "unreported": len(driver)}), self._functions, latency=2,
+                early=True)
             function = rows.number
             m.d.comb += [
                 rows.look.eq(self.look),

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from virtio_mmr.gateware.access.interface import Access as PortAccess
 from virtio_mmr.gateware.access.interface import AccessPort
 from virtio_mmr.spec.register import Access, Effect, Present, RegisterTable
 
@@ -61,6 +62,8 @@ class RegisterWindow(wiring.Component):
         What stands where.
     late
         Items of which `view` shows the values of the clock before.
+    ahead
+        What an access touches is found out in the clock before it.
     view, touch
         Layouts of the state behind the windows, from `view_layout` and `touch_layout`; they may cover
         more tables than this one.
@@ -76,18 +79,22 @@ class RegisterWindow(wiring.Component):
         Decides which registers are present.
     late_reply : Out(32)
         With `late`: what those items have in the dword that the access of the clock before was for.
+    coming : In(stream.Signature(Access, always_ready=True))
+        With `ahead`: the access of the next clock, to this window.
     """
 
     def __init__(self, table: RegisterTable, view: data.StructLayout, touch: data.StructLayout,
-                 late: Iterable[str] = ()):
+                 late: Iterable[str] = (), *, ahead: bool = False):
         self._table = table
         self._late = frozenset(late)
+        self._ahead = ahead
         super().__init__({
             "port": In(AccessPort()),
             "view": In(view),
             "touch": Out(touch),
             "msix_enabled": In(1),
             **({"late_reply": Out(32)} if self._late else {}),
+            **({"coming": In(stream.Signature(PortAccess, always_ready=True))} if ahead else {}),
         })
 
     def elaborate(self, platform):
@@ -96,6 +103,10 @@ class RegisterWindow(wiring.Component):
         bits = max((self._table.size - 1).bit_length(), 2)
         inside = access.p.offset[bits:] == 0
         number = access.p.offset[2:bits] if bits > 2 else 0
+        # The access that says what is touched, and when that is known.
+        touching, domain = (self.coming, m.d.sync) if self._ahead else (access, m.d.comb)
+        touched_number = touching.p.offset[2:bits] if bits > 2 else 0
+        touches_any = touching.valid & (touching.p.offset[bits:] == 0)
 
         words: dict[int, list] = {}
         late_words: dict[int, list] = {}
@@ -123,17 +134,22 @@ class RegisterWindow(wiring.Component):
                 continue
             touch = self.touch[item_name(name)]
             strobes, written = [], []
+            writes, reads = (Signal(len(bits), name=f"{does}_{item_name(name)}")
+                             for does, bits in (("writes", touch.write), ("reads", touch.read)))
             for word in range(start // 32, (start + width - 1) // 32 + 1):
-                here = Signal(name=f"at_{item_name(name)}")
-                m.d.comb += here.eq(access.valid & inside & (number == word) & shown)
+                here = touches_any & (touched_number == word)
                 first, last = max(start, 32 * word), min(start + width, 32 * word + 32) - 1
-                strobes += [access.p.strobe[lane] & here for lane in range(first // 8 % 4, last // 8 % 4 + 1)]
+                strobes += [touching.p.strobe[lane] & here for lane in range(first // 8 % 4, last // 8 % 4 + 1)]
                 written.append(access.p.data[first % 32:last % 32 + 1])
-            with m.If(access.p.write):
-                m.d.comb += touch.write.eq(Cat(strobes))
-            with m.Else():
-                m.d.comb += touch.read.eq(Cat(strobes))
-            m.d.comb += touch.data.eq(Cat(written))
+            domain += [
+                writes.eq(Mux(touching.p.write, Cat(strobes), 0)),
+                reads.eq(Mux(touching.p.write, 0, Cat(strobes))),
+            ]
+            m.d.comb += [
+                touch.write.eq(Mux(shown, writes, 0)),
+                touch.read.eq(Mux(shown, reads, 0)),
+                touch.data.eq(Cat(written)),
+            ]
 
         m.d.comb += reply.valid.eq(access.valid)
         with m.If(inside & access.valid):

@@ -31,7 +31,7 @@ class VirtualConfigSpace(wiring.Component):
     port : In(AccessPort())
         ``offset`` is the register's byte address, of a function that exists.
     ahead : In(10)
-        Register number of the access two clocks later, if there is one.
+        Register number of the access two clocks later, if there is one; read or written, it is this one.
     state : In(VirtualConfigState)
         Of the function that is accessed.
     change : Out(VirtualConfigChange)
@@ -61,9 +61,14 @@ class VirtualConfigSpace(wiring.Component):
         # --- What a write does --------------------------------------------------------------------------------
         words: dict[int, list] = {}
         write = self.port.access.valid & access.write
+        m.submodules.constants = constants = ConstantRegisters(self._space)
+        # Which register an access is for is found out in the clock before it.
+        at = {field.dword: Signal(name=f"at_{4 * field.dword:02x}") for field in changing_fields(self._space)}
+        m.d.comb += constants.number.eq(self.ahead)
+        m.d.sync += [named.eq(constants.number_before == number) for number, named in at.items()]
         for field in changing_fields(self._space):
             (position,) = field.positions
-            here = write & (access.offset[2:12] == field.dword) & access.strobe[position // 8]
+            here = write & at[field.dword] & access.strobe[position // 8]
             said = here & access.data[position]
             if field.name == "initiate_reset":
                 m.d.comb += change.reset.eq(said)
@@ -79,15 +84,11 @@ class VirtualConfigSpace(wiring.Component):
                 m.d.comb += change.bus_master_write.eq(here)
 
         # --- What is read -------------------------------------------------------------------------------------
-        m.submodules.constants = constants = ConstantRegisters(self._space)
-        m.d.comb += constants.number.eq(self.ahead)
         constant = Signal(32)
         m.d.sync += constant.eq(constants.data)
         shown = constant
         for number, word in words.items():
-            selected = Signal(name=f"shows_{4 * number:02x}")
-            m.d.sync += selected.eq(constants.number_before == number)
-            shown = shown | Mux(selected, Cat(*word), 0)
+            shown = shown | Mux(at[number], Cat(*word), 0)
         m.d.comb += self.port.reply.valid.eq(self.port.access.valid)
         with m.If(self.port.access.valid):
             m.d.comb += self.port.reply.p.data.eq(shown)
