@@ -154,7 +154,8 @@ FAULTS = (
             "access_virtual", "a_stalled_output_does_not_reach_the_input_at_once"))),
     Fault(
         "tlp/completion.py", "in_time, behind = behind, tuple(", "in_time, behind = (*behind[:4], late_first), tuple(",
-        "the later dwords of a completion lose what comes late", (proof("completion", "completions_with_late_dwords"),)),
+        "the later dwords of a completion lose what comes late", (
+            proof("completion", "completions_with_late_dwords"),)),
     Fault(
         "requester/gate.py", "with m.If(change.function == asked)", "with m.If(change.function[1:] == asked[1:])",
         "a function may reach memory because its neighbour may", (proof("schedule", "shared_gate"), ISOLATED)),
