@@ -67,6 +67,8 @@ def twins() -> Harness:
     equal(lambda path: path.inputs["awake"])
     equal(lambda path: path.gate.bus)
     equal(lambda path: path.gate.gates[0].function)
+    # The other's reports take a place in the same streams two clocks before they are offered there.
+    equal(lambda path: path.notify.reported, one.function[0] != mine)
     for left, right in zip(one.streams, two.streams, strict=True):
         h.assume(left.ready == right.ready)
         theirs = [port.valid & (port.p.function[0] != mine) for port in (left, right)]
@@ -121,6 +123,6 @@ def test_functions_are_isolated():
 
 
 @proof(CLAIM, block="Schedule, FunctionState, QueueTable, DeviceWindow, windows, NotifyUnit, Turns, SharedGate",
-       mode=Mode.BOUNDED, depth=7, engine=Engine.BOOLECTOR, full=True)
+       mode=Mode.BOUNDED, depth=9, engine=Engine.BOOLECTOR, full=True)
 def test_functions_are_isolated_for_longer():
     return twins()

@@ -178,7 +178,8 @@ def test_epochs():
     return h
 
 
-@proof("a function's row is what its last clock left, and changes in no clock of another function",
+@proof("a function's row is what its last clock left, and changes in no clock of another function; its selected queue "
+       "is announced a clock ahead, and where another row was asked for, nothing of the selected queue counts",
        block="FunctionState", mode=Mode.BOUNDED, depth=7, cover=8)
 def test_rows_belong_to_their_function():
     h = StateHarness(functions=4)
@@ -194,7 +195,13 @@ def test_rows_belong_to_their_function():
     unchanged = Cat(same(left[name], rows[name]) for name in rows.shape().members if not name.startswith("generation"))
     moved = (left.generation == (rows.generation + rows.generation_moves)[:32]) & ~left.generation_moves
     h.check(~(here & h.quiet & ~h.access) | unchanged.all() & moved)
+    # The queue that was announced is the one that is selected; where another's row was asked for, nothing of it counts.
+    state = h.state
+    asked = h.past(state.queue_fetch == state.queue_ahead)
+    h.check(~h.looked | h.past(state.eventful_ahead) | (state.queue_select == h.past(state.queue_ahead)))
+    h.check(~h.looked | asked | ~Cat(h.row.queue_page_bytes, h.row.queue_vector_valid).any())
     was_other = h.past(h.function != mine)
+    h.cover(h.looked & ~asked)
     h.cover(known & here & (h.row.status == 4) & was_other & h.past(h.status_reset) & h.past(h.past(~was_other)))
     h.cover(known & here & (h.row.badstate == 1) & h.past(here & h.access) & (h.past(h.row.badstate) == 0))
     return h

@@ -115,6 +115,11 @@ FAULTS = (
         "two functions share a row of state",
         (proof("state", "rows_belong_to_their_function"), *LEAKS)),
     Fault(
+        "state/function.py", "Mux(rows.overtaken & cleared & ~self.eventful_ahead, 0, self.queue_fetch)",
+        "self.queue_fetch",
+        "a reset function shows the queue that it had selected before",
+        (proof("state", "rows_belong_to_their_function"),)),
+    Fault(
         "state/rows.py", "changed & (changed_number == number)", "changed & (changed_number[1:] == number[1:])",
         "a row takes over what its neighbour was changed to a clock before",
         (proof("rows", "rows_two_clocks_ahead"), ISOLATED)),
@@ -149,11 +154,14 @@ FAULTS = (
         "access/virtual.py", "load = request.valid & ~passed & ~spare_valid", "load = request.valid & ~spare_valid",
         "a long write to a virtual function is done twice", (proof("schedule", "virtual_stage"),)),
     Fault(
+        "access/virtual.py", "with m.If(inside & steady)", "with m.If(inside)",
+        "a function is named that there is not when the page size changes", (proof("schedule", "virtual_stage"),)),
+    Fault(
         "access/virtual.py", "request.ready.eq(done | (~long & ~spare_valid))", "request.ready.eq(done | ~long)",
         "a request is lost where the one before it waits", (proof("schedule", "virtual_stage"), block(
             "access_virtual", "a_stalled_output_does_not_reach_the_input_at_once"))),
     Fault(
-        "tlp/completion.py", "in_time, behind = behind, tuple(", "in_time, behind = (*behind[:4], late_first), tuple(",
+        "tlp/completion.py", "zip(written, now, strict=True)", "zip(written, (*now[:4], self.reply), strict=True)",
         "the later dwords of a completion lose what comes late", (
             proof("completion", "completions_with_late_dwords"),)),
     Fault(

@@ -25,9 +25,9 @@ class VirtualDecoder(wiring.Component):
     The base address of a BAR is aligned to one stride and not to all of them, so this is no comparison of bits. If
     several BARs claim an address, the lowest number wins.
 
-    Latency: one clock, from the address to everything; the page size is looked at in the second clock, and what says
-    whether a function is there counts a clock later. Until the next address is taken, the outputs are about the last
-    one.
+    Latency: one clock, from the address to everything. What says which functions there are counts a clock after it has
+    changed; in that clock nothing is claimed if the page size has changed, so no function is named that there is not.
+    Until the next address is taken, the outputs are about the last one.
 
     Parameters
     ----------
@@ -71,6 +71,10 @@ class VirtualDecoder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pages = [bit for bit in range(len(self.page_size)) if SUPPORTED_PAGE_SIZES >> bit & 1]
+        # What is claimed was counted in the page size of the last clock.
+        counted_in = Signal.like(self.page_size)
+        m.d.sync += counted_in.eq(self.page_size)
+        steady = counted_in == self.page_size
         for bar in reversed(self._bars):
             size_bits = (bar.decoded_size - 1).bit_length()
             wide = 64 if bar.kind is BarKind.MEMORY64 else 32
@@ -86,8 +90,8 @@ class VirtualDecoder(wiring.Component):
             index = Signal.like(difference, name=f"index_{bar.index}")
             offset = Signal(OFFSET_BITS, name=f"offset_{bar.index}")
             # So many of the BAR's sizes are claimed; whoever compares with that need not know the page.
-            sizes = Signal(len(self.present) + 12 + pages[-1] - size_bits if 12 + pages[-1] > size_bits
-                           else len(self.present), name=f"sizes_{bar.index}")
+            sizes = Signal(len(self.present) + max(12 + pages[-1] - size_bits, 0), name=f"sizes_{bar.index}")
+            m.d.sync += sizes.eq(0)
             for page in pages:
                 # The difference counts the BAR's sizes; the rest of a larger page is in its lowest bits.
                 more = max(12 + page - size_bits, 0)
@@ -95,7 +99,7 @@ class VirtualDecoder(wiring.Component):
                     m.d.comb += [index.eq(difference >> more), offset.eq(Cat(within, difference[:more]))]
                     m.d.sync += sizes.eq(Mux(self.memory_enabled, self.present << more, 0))
             inside = ~difference[len(sizes):].any() & (difference[:len(sizes)] < sizes)
-            with m.If(inside):
+            with m.If(inside & steady):
                 m.d.comb += [
                     self.claimed.eq(1),
                     self.function.eq(index[:8] + 1),
@@ -161,6 +165,7 @@ class VirtualStage(wiring.Component):
         passed, done = Signal(), Signal()
         moves = ~onward.valid | onward.ready
         load = request.valid & ~passed & ~spare_valid
+        self._loads = load
         m.d.comb += request.ready.eq(done | (~long & ~spare_valid))
         m.d.sync += done.eq(passed & ~spare_valid & onward.ready & ~done)
         with m.If(load):

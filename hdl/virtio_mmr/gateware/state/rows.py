@@ -61,6 +61,8 @@ class RowStore(wiring.Component):
                  elsewhere: bool = False):
         if latency < 1:
             raise ValueError(f"a row store has a latency of {latency}; block RAM needs at least 1")
+        if early and (latency != 2 or elsewhere):
+            raise ValueError("a row store that compares looks early needs a latency of 2 and changes what it shows")
         self._count = count
         self._latency = latency
         self._init = init

@@ -137,12 +137,12 @@ class CompletionBuilder(wiring.Component):
         if self._late:
             late_reply |= self.late_reply
         # A dword behind the first that goes onto a lane of the header.
-        behind = (late & ~late_first, late_last, late_row, late_lane, late_reply)
+        now = written = (late & ~late_first, late_last, late_row, late_lane, late_reply)
         if self._late:
             # The replies come so late in their clock that these are written one more clock later.
-            in_time, behind = behind, tuple(Signal.like(value) for value in behind)
-            m.d.sync += [later.eq(value) for later, value in zip(behind, in_time, strict=True)]
-        behind, behind_last, behind_row, behind_lane, behind_reply = behind
+            written = tuple(Signal.like(value) for value in now)
+            m.d.sync += [later.eq(value) for later, value in zip(written, now, strict=True)]
+        behind, behind_last, behind_row, behind_lane, behind_reply = written
         with m.If(self.reply_valid):
             m.d.sync += lane.eq(Mux(self.first, (_HEADER + 1) % lanes, following(lane)))
             with m.If(self.last | (here == lanes - 1)):
