@@ -123,9 +123,10 @@ struct Traffic {
     uint64_t reads_begun = 0, reads_taken = 0, reads_passed = 0;
     uint64_t writes_begun = 0, writes_taken = 0, writes_handed = 0, writes_passed = 0;
     std::deque<uint64_t> owners[8], reports;
-    // Of each vector, what nobody has been told of; causes begun and taken.
+    // Of each vector, what nobody has been told of, and how many messages may still come of what somebody has; causes
+    // begun and taken.
     std::deque<Cause> causes[MOST_VECTORS];
-    bool again[MOST_VECTORS];
+    uint32_t again[MOST_VECTORS];
     uint64_t causes_begun = 0, causes_taken = 0;
     std::vector<Asked> asked;
     std::deque<Seen> trail;
@@ -413,7 +414,7 @@ struct Traffic {
     }
 
     // A message tells of the oldest cause, and of later ones if they came in time. Of all whose writes have left a driver
-    // knows now; if these are several, another message may still come for the later ones.
+    // knows now; if these are several, messages may still come of the later ones: one on offer, one pending.
     void message(uint32_t vector) {
         if (vector >= live.vectors) return fail("vector %u interrupts, of %u", vector, live.vectors);
         ++counts.messages;
@@ -421,14 +422,15 @@ struct Traffic {
         uint32_t known = 0;
         for (; !waiting.empty() && (waiting.front().perhaps || left(waiting.front().writes_before, false)); ++known)
             waiting.pop_front();
-        if (!known && !again[vector] && !waiting.empty()) {
+        uint32_t told = known + again[vector];
+        if (!told && !waiting.empty()) {
             if (!left(waiting.front().writes_before, true))
                 return fail("the interrupt of vector %u has overtaken a write", vector);
             waiting.pop_front();
         }
         // What waits for writes that may never leave may have been told.
         for (Cause& cause : waiting) cause.perhaps |= left(cause.writes_before, true);
-        again[vector] = known > (again[vector] ? 0 : 1);
+        again[vector] = told < 2 ? 0 : told > 3 ? 2 : told - 1;
     }
 
     // Whether a packet from here to there is what one of two sizes makes of a request that ends at `end`.
