@@ -9,9 +9,9 @@ from virtio_mmr.gateware.interrupt import InterruptUnit
 QUEUE, CONFIG = 1, 2
 
 
-def entry(vector, function=0):
+def entry(vector):
     """Address and data that the tests give a vector."""
-    return 0xFEE0_0000 + 0x1000 * function + 16 * vector + (vector << 33), 0x5A00 + vector + (function << 16)
+    return 0xFEE0_0000 + 16 * vector + (vector << 33), 0x5A00 + vector
 
 
 class Driver:
@@ -24,10 +24,9 @@ class Driver:
         for _ in range(clocks):
             await self.ctx.tick()
 
-    async def _busy(self, function, **inputs):
+    async def _busy(self, **inputs):
         ctx, dut = self.ctx, self.dut
         ctx.set(dut.busy, 1)
-        ctx.set(dut.function, function)
         for name, value in inputs.items():
             ctx.set(getattr(dut, name), value)
         await ctx.tick()
@@ -35,46 +34,41 @@ class Driver:
         for name in inputs:
             ctx.set(getattr(dut, name), 0)
 
-    async def initialise(self, functions=1):
-        for function in range(functions):
-            await self._busy(function, initialise=1, restore=1)
-
-    async def cause(self, vector, function=0, which=QUEUE, **more):
+    async def cause(self, vector, which=QUEUE, **more):
         self.ctx.set(self.dut.msix_enable, 1)
         self.ctx.set(self.dut.queue_vector, vector if which == QUEUE else 0xFFFF)
         self.ctx.set(self.dut.config_vector, vector if which == CONFIG else 0xFFFF)
-        await self._busy(function, cause=which, **more)
+        await self._busy(cause=which, **more)
 
-    async def forget(self, function=0):
-        await self._busy(function, forget=1)
+    async def forget(self):
+        await self._busy(forget=1)
 
-    async def restore(self, function=0):
-        await self._busy(function, forget=1, restore=1)
+    async def restore(self):
+        await self._busy(forget=1, restore=1)
 
-    async def write(self, vector, dword, data, function=0, strobe=0xF):
+    async def write(self, vector, dword, data, strobe=0xF):
         ctx, table = self.ctx, self.dut.table
         ctx.set(table.asked, 1)
         ctx.set(table.vector, vector)
         ctx.set(table.strobe, strobe << 4 * dword)
         ctx.set(table.data, data)
-        await self._busy(function)
+        await self._busy()
         ctx.set(table.asked, 0)
         ctx.set(table.strobe, 0)
 
-    async def program(self, vector, function=0, mask=0):
-        address, data = entry(vector, function)
+    async def program(self, vector, mask=0):
+        address, data = entry(vector)
         for dword, value in enumerate((address & 0xFFFF_FFFF, address >> 32, data, mask)):
-            await self.write(vector, dword, value, function)
+            await self.write(vector, dword, value)
 
-    async def mask(self, vector, mask, function=0):
-        await self.write(vector, 3, mask, function)
+    async def mask(self, vector, mask):
+        await self.write(vector, 3, mask)
 
-    async def pending(self, group=0, function=0):
+    async def pending(self, group=0):
         ctx, table = self.ctx, self.dut.table
         ctx.set(table.asked, 1)
         ctx.set(table.vector, 32 * group)
         ctx.set(self.dut.busy, 1)
-        ctx.set(self.dut.function, function)
         found = ctx.get(table.pending)
         await ctx.tick()
         ctx.set(table.asked, 0)
@@ -83,20 +77,19 @@ class Driver:
 
 
 def messages(found):
-    """What was sent, as (function, vector); address and data must be the vector's."""
+    """Vectors that were sent; address and data must be theirs."""
     for one in found:
-        assert (one["address"], one["dword"]) == entry(one["vector"], one["function"])
-    return [(one["function"], one["vector"]) for one in found]
+        assert (one["address"], one["dword"]) == entry(one["vector"])
+    return [one["vector"] for one in found]
 
 
-def run(play, vectors=3, functions=1, stall=0.0, seed=0):
+def run(play, vectors=3, stall=0.0, seed=0):
     """Everything that is sent while ``play(driver, found)`` runs."""
-    dut, found = InterruptUnit(vectors, functions=functions), []
+    dut, found = InterruptUnit(vectors), []
 
     async def main(ctx):
         ctx.set(dut.may_send, 1)
         driver = Driver(ctx, dut)
-        await driver.initialise(functions)
         await play(driver, found)
 
     simulate(dut, main, background=[stalling(dut.message, random.Random(seed), stall), taking(dut.message, found)])
@@ -112,7 +105,7 @@ def test_each_cause_sends_its_vector_once():
             await driver.idle(12)
             assert await driver.pending() == 0
 
-    assert run(play) == [(0, 0), (0, 2), (0, 1), (0, 1)]
+    assert run(play) == [0, 2, 1, 1]
 
 
 def test_msx_03_masked_cause_is_pending_and_sent_once_when_unmasked():
@@ -124,12 +117,12 @@ def test_msx_03_masked_cause_is_pending_and_sent_once_when_unmasked():
         assert (found, await driver.pending()) == ([], 0b010)
         await driver.mask(1, 0)
         await driver.idle(12)
-        assert (messages(found), await driver.pending()) == ([(0, 1)], 0)
+        assert (messages(found), await driver.pending()) == ([1], 0)
         await driver.mask(1, 1)
         await driver.mask(1, 0)
         await driver.idle(30)
 
-    assert run(play) == [(0, 1)]
+    assert run(play) == [1]
 
 
 def test_msx_04_nothing_is_sent_while_the_function_may_not():
@@ -142,7 +135,7 @@ def test_msx_04_nothing_is_sent_while_the_function_may_not():
         driver.ctx.set(driver.dut.may_send, 1)
         await driver.idle(12)
 
-    assert run(play) == [(0, 0)]
+    assert run(play) == [0]
 
 
 def test_without_msix_enable_a_cause_sets_no_bit():
@@ -150,7 +143,7 @@ def test_without_msix_enable_a_cause_sets_no_bit():
         await driver.program(0)
         driver.ctx.set(driver.dut.queue_vector, 0)
         driver.ctx.set(driver.dut.msix_enable, 0)
-        await driver._busy(0, cause=QUEUE)
+        await driver._busy(cause=QUEUE)
         await driver.idle(12)
         assert await driver.pending() == 0
 
@@ -171,7 +164,7 @@ def test_a_reset_forgets_what_is_pending_but_not_its_own_cause():
         driver.ctx.set(driver.dut.may_send, 1)
         await driver.idle(20)
 
-    assert run(play) == [(0, 2)]
+    assert run(play) == [2]
 
 
 def test_after_the_table_has_been_restored_causes_wait_behind_the_masks():
@@ -184,7 +177,7 @@ def test_after_the_table_has_been_restored_causes_wait_behind_the_masks():
         await driver.program(0)
         await driver.idle(20)
 
-    assert run(play) == [(0, 0)]
+    assert run(play) == [0]
 
 
 def test_a_message_on_offer_waits_and_a_cause_behind_it_is_pending():
@@ -213,34 +206,30 @@ def test_a_unit_that_gets_no_clock_of_its_own_asks_for_one():
             clocks += 1
         assert clocks < 40
 
-    assert run(play) == [(0, 0)]
+    assert run(play) == [0]
 
 
-def test_masked_functions_do_not_hold_up_the_others():
+def test_masked_vectors_do_not_hold_up_the_others():
     async def play(driver, found):
-        for function in range(5):
-            await driver.program(0, function, mask=function != 4)
-            await driver.cause(0, function)
+        for vector in range(5):
+            await driver.program(vector, mask=vector != 4)
+            await driver.cause(vector)
         await driver.idle(40)
 
-    assert run(play, functions=5) == [(4, 0)]
+    assert run(play, vectors=5) == [4]
 
 
-def test_a_function_that_never_rests_does_not_keep_the_others_waiting():
+def test_a_vector_that_never_rests_does_not_keep_the_others_waiting():
     async def play(driver, found):
-        await driver.program(0, 0)
-        await driver.program(1, 1)
-        for _ in range(30):
-            await driver.cause(0, 0)
+        await driver.program(0)
+        await driver.program(1)
+        await driver.cause(1)
+        for _ in range(10):
+            await driver.cause(0)
             await driver.idle(1)
-        assert (1, 1) not in messages(found)
-        await driver.cause(1, 1)
-        for _ in range(20):
-            await driver.cause(0, 0)
-            await driver.idle(1)
-        assert (1, 1) in messages(found)
+        assert 1 in messages(found)
 
-    run(play, functions=2)
+    run(play)
 
 
 def test_a_cause_behind_the_place_that_a_visit_has_reached_is_told_in_the_next():
@@ -255,7 +244,7 @@ def test_a_cause_behind_the_place_that_a_visit_has_reached_is_told_in_the_next()
             assert await driver.pending() == 0
 
     told = run(play, vectors=34)
-    assert sorted(told) == [(0, 0)] * 12 + [(0, 33)] * 12
+    assert sorted(told) == [0] * 12 + [33] * 12
 
 
 class Ledger:
@@ -263,7 +252,7 @@ class Ledger:
 
     def __init__(self, dut, vectors):
         self._dut, self._vectors = dut, vectors
-        #: (function, vector) with a cause that was neither told nor forgotten.
+        #: Vectors with a cause that was neither told nor forgotten.
         self.owed = set()
         self.unmasked = set()
         self.told = 0
@@ -272,13 +261,13 @@ class Ledger:
         dut = self._dut
         waited = might_send = False
         while True:
-            _, _, busy, may_send, function, cause, queue, config, enable, forget, restore, asked, vector, strobe, \
+            _, _, busy, may_send, cause, queue, config, enable, forget, restore, asked, vector, strobe, \
                 data, valid, ready, message = await ctx.tick().sample(
-                    dut.busy, dut.may_send, dut.function, dut.cause, dut.queue_vector, dut.config_vector,
+                    dut.busy, dut.may_send, dut.cause, dut.queue_vector, dut.config_vector,
                     dut.msix_enable, dut.forget, dut.restore, dut.table.asked, dut.table.vector, dut.table.strobe,
                     dut.table.data, dut.message.valid, dut.message.ready, dut.message.p)
             if valid and not waited:
-                key = message["function"], message["vector"]
+                key = message["vector"]
                 assert key in self.owed, f"{key} is told without a cause, or once more"
                 assert key in self.unmasked and might_send, f"{key} is told although it may not be"
                 self.owed.remove(key)
@@ -287,64 +276,60 @@ class Ledger:
             if not busy:
                 continue
             if forget or restore:
-                self.owed = {key for key in self.owed if key[0] != function}
+                self.owed.clear()
             if restore:
-                self.unmasked = {key for key in self.unmasked if key[0] != function}
+                self.unmasked.clear()
             vector_of = config if cause & CONFIG else queue
             if cause and enable and vector_of < self._vectors:
-                self.owed.add((function, vector_of))
+                self.owed.add(vector_of)
             if asked and strobe >> 12 & 1:
-                (self.unmasked.discard if data & 1 else self.unmasked.add)((function, vector))
+                (self.unmasked.discard if data & 1 else self.unmasked.add)(vector)
 
-    def pending(self, function, group):
+    def pending(self, group):
         """How a group of pending bits must read once nothing may be sent any more."""
-        return sum(1 << vector % 32 for f, vector in self.owed if (f, vector // 32) == (function, group))
+        return sum(1 << vector % 32 for vector in self.owed if vector // 32 == group)
 
 
-@pytest.mark.parametrize(("vectors", "functions", "stall"), [
-    (1, 1, 0.6), (3, 1, 0.6), (40, 1, 0.6), (3, 5, 0.6), (3, 5, 0.0),
-    *(pytest.param(*other, marks=pytest.mark.full) for other in (
-        (1, 1, 0.0), (3, 1, 0.0), (40, 1, 0.0), (33, 3, 0.0), (33, 3, 0.6)))])
-def test_no_cause_is_lost_and_none_is_told_twice(vectors, functions, stall):
-    rng = random.Random(vectors * functions)
-    dut = InterruptUnit(vectors, functions=functions)
+@pytest.mark.parametrize(("vectors", "stall"), [
+    (1, 0.6), (3, 0.6), (40, 0.6), *(pytest.param(vectors, 0.0, marks=pytest.mark.full) for vectors in (1, 3, 40))])
+def test_no_cause_is_lost_and_none_is_told_twice(vectors, stall):
+    rng = random.Random(vectors)
+    dut = InterruptUnit(vectors)
     ledger = Ledger(dut, vectors)
 
     async def play(ctx):
         driver = Driver(ctx, dut)
-        await driver.initialise(functions)
         for _ in range(600):
-            function, vector = rng.randrange(functions), rng.randrange(vectors)
+            vector = rng.randrange(vectors)
             match rng.choices(("cause", "mask", "forget", "restore", "may send", "idle", "look"),
                               (12, 8, 0.5, 0.2, 2, 8, 1))[0]:
                 case "cause":
-                    await driver.cause(vector, function, rng.choice((QUEUE, CONFIG)), forget=rng.random() < 0.05)
+                    await driver.cause(vector, rng.choice((QUEUE, CONFIG)), forget=rng.random() < 0.05)
                 case "mask":
-                    await driver.mask(vector, int(rng.random() < 0.3), function)
+                    await driver.mask(vector, int(rng.random() < 0.3))
                 case "forget":
-                    await driver.forget(function)
+                    await driver.forget()
                 case "restore":
-                    await driver.restore(function)
+                    await driver.restore()
                 case "may send":
                     ctx.set(dut.may_send, rng.random() < 0.7)
                 case "look":
                     ctx.set(dut.may_send, 0)
                     await driver.idle()
                     for group in range(-(-vectors // 32)):
-                        assert await driver.pending(group, function) == ledger.pending(function, group)
+                        assert await driver.pending(group) == ledger.pending(group)
                     ctx.set(dut.may_send, 1)
                 case _:
                     await driver.idle(rng.choice((1, 2, 60)))
         # At the end some wait behind their masks for a while, and all are told when the masks go.
         ctx.set(dut.may_send, 1)
-        everyone = [(vector, function) for function in range(functions) for vector in range(vectors)]
-        for vector, function in everyone:
-            await driver.mask(vector, 1, function)
-            await driver.cause(vector, function)
+        for vector in range(vectors):
+            await driver.mask(vector, 1)
+            await driver.cause(vector)
         await driver.idle(100)
-        for vector, function in everyone:
-            await driver.mask(vector, 0, function)
-        await driver.idle(40 * vectors * functions)
+        for vector in range(vectors):
+            await driver.mask(vector, 0)
+        await driver.idle(40 * vectors)
         assert not ledger.owed
         assert ledger.told > 20
 

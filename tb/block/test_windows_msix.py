@@ -16,10 +16,10 @@ from virtio_mmr_sim.model.vectors import VectorTable as Golden
 class Shown:
     """The window with the table behind it; one operation a clock."""
 
-    def __init__(self, vectors, size, functions=1):
+    def __init__(self, vectors, size):
         self.m = Module()
         self.m.submodules.window = self.window = MsixWindow(vectors, size)
-        self.m.submodules.table = self.table = VectorTable(vectors, functions=functions)
+        self.m.submodules.table = self.table = VectorTable(vectors)
         self.half = size // 2
         ours, its = self.table, self.window.table
         self.vector = wiring.Signature({"vector": wiring.Out(11)}).create()
@@ -107,32 +107,6 @@ def test_msx_01_after_a_reset_a_byte_that_is_written_leaves_no_old_ones_beside_i
         await shown.access(ctx, 0x14, 0x1234_5678, 0b0010)
         found = [await shown.access(ctx, offset) for offset in range(0, 48, 4)]
         assert found == [0, 0, 0, 1, 0, 0x5600, 0, 1, 0, 0, 0, 1]
-
-    simulate(shown.m, drive)
-
-
-@pytest.mark.parametrize("vectors", [3, 40])
-def test_functions_keep_their_vectors_apart(vectors):
-    shown, rng = Shown(vectors, 0x1000, functions=5), random.Random(vectors)
-    goldens = [Golden(vectors) for _ in range(5)]
-
-    async def drive(ctx):
-        for _ in range(500):
-            function, vector = rng.randrange(5), rng.randrange(vectors)
-            golden = goldens[function]
-            ctx.set(shown.table.function, function)
-            what = rng.choices(("pend", "restore", "access"), (5, 1, 40))[0]
-            if what == "pend":
-                await shown.change(ctx, "pend", vector=vector)
-                golden.pend(vector)
-            elif what == "restore":
-                await shown.change(ctx, "restore")
-                golden.reset()
-            else:
-                offset, data = 4 * rng.randrange(4 * vectors), rng.getrandbits(32)
-                assert await shown.access(ctx, offset, data) == golden.read(offset)
-                golden.write(offset, data, 0xF)
-                assert await shown.access(ctx, 0x800) == golden.pending(0)
 
     simulate(shown.m, drive)
 

@@ -1,6 +1,6 @@
 """A cause is told once, or pending, or forgotten for a reason; and nothing is told without one."""
 
-from amaranth.hdl import Mux, Signal
+from amaranth.hdl import C, Mux, Signal
 from formal.proof import proof
 from virtio_mmr.gateware.interrupt import InterruptUnit
 from virtio_mmr.gateware.state.vectors import GROUP
@@ -8,35 +8,31 @@ from virtio_mmr.gateware.tlp.message import IntxMessenger, MessageBuilder
 from virtio_mmr_sim.formal import Harness, Mode, PacketContract, Side, StreamContract
 
 
-def unit(vectors, functions=1):
+def unit(vectors):
     """The unit, and one vector with what the driver is owed of it: (harness, unit, shown, pending, owed, sends)."""
     h = Harness()
-    dut = h.add(InterruptUnit(vectors, functions=functions), driven={"initialise"})
+    dut = h.add(InterruptUnit(vectors))
     table, shown = dut.table, dut._vectors_shown
-    h.assume(dut.function < functions)
     h.assume(~table.asked | (dut.busy & (dut.cause == 0) & ~dut.forget & ~dut.restore & (table.vector < vectors)))
     h.assume((dut.cause != 3) & (~dut.restore | (dut.cause == 0)))
     h.assume(~table.strobe.any() | table.asked)
-    h.check(dut.visited < functions)
-    mine, vector = h.constant(8, "mine"), h.constant(11, "vector")
-    h.assume((mine < functions) & (vector < vectors))
+    vector = h.constant(11, "vector")
+    h.assume(vector < vectors)
     # What a slow reader of the unit's inputs would note.
     owed, unmasked = Signal(), Signal()
-    here = dut.busy & (dut.function == mine)
     reason = Mux(dut.cause[1], dut.config_vector, dut.queue_vector)
-    caused = here & dut.cause.any() & dut.msix_enable & (reason == vector)
+    caused = dut.busy & dut.cause.any() & dut.msix_enable & (reason == vector)
     sends = Signal()
-    h.m.d.comb += sends.eq(
-        dut._sends & (dut.visited == mine) & (shown.vector == vector))
-    with h.m.If(here & (dut.forget | dut.restore) | sends):
+    h.m.d.comb += sends.eq(dut._sends & (shown.vector == vector))
+    with h.m.If(dut.busy & (dut.forget | dut.restore) | sends):
         h.m.d.sync += owed.eq(0)
     with h.m.If(caused):
         h.m.d.sync += owed.eq(1)
-    with h.m.If(here & table.asked & (table.vector == vector) & table.strobe[12]):
+    with h.m.If(dut.busy & table.asked & (table.vector == vector) & table.strobe[12]):
         h.m.d.sync += unmasked.eq(~table.data[0])
-    with h.m.If(here & dut.restore):
+    with h.m.If(dut.busy & dut.restore):
         h.m.d.sync += unmasked.eq(0)
-    in_sight = (shown.function == mine) & (shown.vector[5:] == vector[5:] if vectors > GROUP else 1)
+    in_sight = shown.vector[5:] == vector[5:] if vectors > GROUP else C(1)
     pending = (shown.pending >> vector[:5])[0]
     h.check(~in_sight | (pending == owed))
     h.check(~in_sight | ((shown._unmasked >> vector[:5])[0] == unmasked))
@@ -51,12 +47,10 @@ def unit(vectors, functions=1):
 
 @proof("a cause sets its vector's pending bit, and nothing else does; the bit goes when the message is sent or by a "
        "reset; a message is sent only for a bit that is set, unmasked and allowed in that clock; whatever is pending "
-       "stands in the queue (MSX-03, MSX-04, LEG-13)", block="InterruptUnit, VectorTable", depth=2, cover=9)
+       "wants a visit or gets one (MSX-03, MSX-04, LEG-13)", block="InterruptUnit, VectorTable", depth=2, cover=9)
 def test_causes():
     h, dut, shown, _, _owed, sends = unit(3)
-    h.check(~shown.pending.any() | (dut._count == 1))
-    h.check(dut._count == dut._queued_now)
-    h.check(~dut._visiting | (dut._count == 1))
+    h.check(~shown.pending.any() | dut._wanted | dut._visiting)
     h.check(~dut._picked | dut._visiting)
     h.check(dut._place < 3)
     h.cover(sends)
@@ -67,17 +61,8 @@ def test_causes():
        block="InterruptUnit, VectorTable", mode=Mode.BOUNDED, depth=8, cover=10, full=True)
 def test_two_groups():
     h, dut, shown, _, owed, sends = unit(34)
-    h.check(~owed | (dut._count == 1))
+    h.check(~owed | dut._wanted | dut._visiting)
     h.cover(sends & (shown.vector == 33))
-    return h
-
-
-@proof("the same for two functions, whose rows stay apart", block="InterruptUnit, VectorTable", mode=Mode.BOUNDED,
-       depth=8, cover=9, full=True)
-def test_two_functions():
-    h, dut, _, _, owed, sends = unit(2, functions=2)
-    h.check(~owed | (dut._count != 0))
-    h.cover(sends & (dut.visited == 1))
     return h
 
 
@@ -89,8 +74,8 @@ def test_bounded_wait():
     able = owed & dut.may_send & dut.message.ready & shown.ready.any()
     h.m.d.sync += waits.eq(Mux(able & ~sends & ~dut.busy, waits + 1, 0))
     h.check(waits <= 8)
-    mine = (shown.pending != 0) & (dut._count != 0) & dut.busy & dut.message.ready
-    h.m.d.sync += denied.eq(Mux(mine & ~dut.starved, denied + 1, 0))
+    waiting = (shown.pending != 0) & dut.busy & dut.message.ready
+    h.m.d.sync += denied.eq(Mux(waiting & ~dut.starved, denied + 1, 0))
     h.check(denied <= 9)
     h.cover(sends)
     return h

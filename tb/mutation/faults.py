@@ -244,28 +244,42 @@ FAULTS = (
         "a message leaves that was forbidden a clock ago", (proof("interrupt", "causes"), block(
             "interrupt", "no_cause_is_lost_and_none_is_told_twice"))),
     Fault(
-        "interrupt.py", "stays = ends & (found | left)", "stays = ends & found",
+        "interrupt.py", "wanted.eq(wanted | left), group", "group",
         "a masked vector is forgotten", (proof("interrupt", "causes"), block(
             "interrupt", "no_cause_is_lost_and_none_is_told_twice"), bench(
             "interrupts", "masked_vector_is_pending_and_unmasking_sends_once"))),
     Fault(
-        "interrupt.py", "with m.If(raised & visiting & (self.function == visited)):", "with m.If(0):",
+        "interrupt.py", "with m.If(raised):", "with m.If(raised & ~visiting):",
         "a cause behind the place that a visit has reached is forgotten", (block(
             "interrupt", "a_cause_behind_the_place_that_a_visit_has_reached_is_told_in_the_next"),)),
     Fault(
         "interrupt.py", "eligible = vectors.ready[:width] & ~sent", "eligible = vectors.ready[:width]",
-        "a function that never rests keeps the others waiting", (block(
-            "interrupt", "a_function_that_never_rests_does_not_keep_the_others_waiting"),)),
+        "a vector that never rests keeps the others waiting", (block(
+            "interrupt", "a_vector_that_never_rests_does_not_keep_the_others_waiting"),)),
     Fault(
         "shared_interrupt.py", "sends.eq((kind == EventKind.SEND) & now.may_send & vectors.sendable)",
         "sends.eq((kind == EventKind.SEND) & vectors.sendable)",
-        "a function sends what it was forbidden since it was visited", (block(
-            "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
+        "a function sends what it was forbidden since it was visited", (
+            proof("shared_interrupt", "messages_of_many_functions"),
+            block("shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"))),
     Fault(
         "shared_interrupt.py", "(kind == EventKind.PEND) | (now.forget & (now.function == whose))",
         "kind == EventKind.PEND",
         "a queue's interrupt of before a reset comes after it", (block(
             "shared_interrupt", "a_reset_forgets_its_functions_causes_wherever_they_are_but_not_its_own"),)),
+    Fault(
+        "shared_interrupt.py", "now.forget & (now.function == whose)", "now.forget",
+        "a reset of one function loses another's interrupt", (proof("shared_interrupt", "causes_of_two_functions"),)),
+    Fault(
+        "state/shared_vectors.py", "place_bits + group_bits], self.function_ahead)",
+        "place_bits + group_bits], self.function_ahead[1:])", "functions share pending bits and masks", (
+            proof("shared_interrupt", "causes_of_two_functions"),
+            proof("shared_interrupt", "vectors_of_two_functions"))),
+    Fault(
+        "state/shared_vectors.py", "Cat(self.entry_ahead[:entry_bits], self.function_ahead)",
+        "Cat(self.entry_ahead[:entry_bits], self.function_ahead[1:])", "functions share the addresses of messages", (
+            proof("shared_interrupt", "causes_of_two_functions"),
+            proof("shared_interrupt", "vectors_of_two_functions"))),
     Fault(
         "shared_interrupt.py", "kind == EventKind.PEND, owed,", "kind == EventKind.PEND, 1,",
         "a reset forgets no cause that is on its way", (block(

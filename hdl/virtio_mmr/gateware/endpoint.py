@@ -547,6 +547,7 @@ class Endpoint(wiring.Component):
                     msix.written.eq(interrupt.written),
                     events.settled.eq(interrupt.settled),
                     interrupt.look.eq(schedule.look),
+                    interrupt.function.eq(function),
                     interrupt.function_ahead.eq(schedule.coming_function),
                     interrupt.event_ahead.eq(schedule.coming),
                     interrupt.config_vector_ahead.eq(state.config_vector_ahead),
@@ -562,7 +563,6 @@ class Endpoint(wiring.Component):
                     # It only needs the clock, and needs it before anything that could take every clock.
                     events.clock_wanted.eq(interrupt.starved | device.report_wanted),
                     interrupt.busy.eq(operation.valid | (event.kind != EventKind.NONE)),
-                    interrupt.initialise.eq(event.kind == EventKind.INITIALISE),
                     interrupt.may_send.eq(pf_may_send),
                 ]
             # A queue's vector: with several functions it is used in the clock behind the cause. A row that is shown
@@ -574,7 +574,6 @@ class Endpoint(wiring.Component):
             domain += interrupt.queue_vector.eq(Mux(named, table.vector, legacy.NO_VECTOR))
             wiring.connect(m, msix.table, interrupt.table)
             m.d.comb += [
-                interrupt.function.eq(function),
                 interrupt.cause.eq(state.cause),
                 interrupt.config_vector.eq(state.row.config_vector),
                 interrupt.msix_enable.eq(msix_enable),

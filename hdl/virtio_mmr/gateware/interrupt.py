@@ -1,13 +1,12 @@
-"""Interrupts: a cause becomes a pending bit, and a pending bit a message as soon as it may leave.
+"""Interrupts of a single function: a cause becomes a pending bit, and a pending bit a message as soon as it may leave.
 
 Specification: PCI Local Bus 3.0, 6.8.3; virtio 1.3, 4.1.4.5 and 4.1.5.1.2. A cause never waits: it sets the pending
-bit of its vector, whether or not the vector is masked. Functions with pending bits stand in a queue, each at most
-once; the one in front is looked at, its messages that may leave do, and it goes to the back while bits are left.
-So the queue never overflows, and every function has its turn.
+bit of its vector, whether or not the vector is masked. While there are pending bits, their groups are visited one
+behind the other, and the messages that may leave do.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .access.carryless import below
@@ -19,7 +18,7 @@ PATIENCE = 7
 
 
 class InterruptUnit(wiring.Component):
-    """Vectors of every function, and the register in front of the link.
+    """The function's vectors, and the register in front of the link.
 
     In a clock with an access or an event the table is theirs; in the others it is the unit's. A message that is
     offered on `message` has lost its pending bit; a cause that comes later sets it anew.
@@ -27,9 +26,7 @@ class InterruptUnit(wiring.Component):
     Parameters
     ----------
     vectors
-        Entries of a function's table.
-    functions
-        Number of functions.
+        Entries of the table.
 
     Members
     -------
@@ -37,44 +34,34 @@ class InterruptUnit(wiring.Component):
         From the window, in the clock of an access.
     busy : In(1)
         This clock has an access or an event.
-    function : In(8)
-        Whose it is.
     cause : In(2)
         It is a reason to interrupt: bit 0 for a queue, bit 1 for the configuration; not both.
     queue_vector, config_vector : In(16)
         Whom the reason is for; a number without a vector stands for none.
     msix_enable : In(1)
-        Of `function`: without it a reason sets no pending bit.
+        Without it a reason sets no pending bit.
     forget : In(1)
-        Forget the function's pending bits, but for this clock's cause.
+        Forget the pending bits, but for this clock's cause.
     restore : In(1)
-        Return the function's table and pending bits to their reset values.
-    initialise : In(1)
-        The first clock of the function after a reset of the core, together with `restore`.
-    visited : Out(8)
-        The function whose messages may leave now, if `may_send`.
+        Return the table and the pending bits to their reset values.
     may_send : In(1)
-        It may: MSI-X Enable set, Function Mask clear, bus master enabled, power state D0.
+        Messages may leave: MSI-X Enable set, Function Mask clear, bus master enabled, power state D0.
     starved : Out(1)
         A clock without an access is needed.
     message : Out(stream.Signature(MsixMessage))
     """
 
-    def __init__(self, vectors: int, *, functions: int = 1):
+    def __init__(self, vectors: int):
         self._vectors = vectors
-        self._functions = functions
         super().__init__({
             "table": In(VectorAccess()),
             "busy": In(1),
-            "function": In(8),
             "cause": In(2),
             "queue_vector": In(16),
             "config_vector": In(16),
             "msix_enable": In(1),
             "forget": In(1),
             "restore": In(1),
-            "initialise": In(1),
-            "visited": Out(8),
             "may_send": In(1),
             "starved": Out(1),
             "message": Out(stream.Signature(MsixMessage)),
@@ -82,7 +69,7 @@ class InterruptUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.vectors = vectors = VectorTable(self._vectors, functions=self._functions)
+        m.submodules.vectors = vectors = VectorTable(self._vectors)
         groups = -(-self._vectors // GROUP)
         message = self.message
 
@@ -92,41 +79,21 @@ class InterruptUnit(wiring.Component):
         self._raised = raised = Signal()
         m.d.comb += raised.eq(self.busy & self.cause.any() & self.msix_enable & below(reason, self._vectors))
 
-        # --- The queue of functions -----------------------------------------------------------------------
-        m.submodules.waiting = queue = memory.Memory(shape=8, depth=self._functions, init=[])
-        m.submodules.queued = queued = memory.Memory(shape=1, depth=self._functions, init=[])
-        front, back = queue.read_port(domain="comb"), queue.write_port()
-        is_queued, set_queued = queued.read_port(domain="comb"), queued.write_port()
-        head, tail = Signal(range(self._functions)), Signal(range(self._functions))
-        self._count = count = Signal(range(self._functions + 1))
-        last = self._functions - 1
-
-        def after(place):
-            return Mux(place == last, 0, place + 1)
-
-        visiting, picked, found = Signal(), Signal(), Signal()
-        self._visiting, self._picked, self._queued_now = visiting, picked, is_queued.data
-        visited = self.visited
+        # --- Visits ---------------------------------------------------------------------------------------
+        # There may be pending bits that this visit, or the next, does not see; a visit is going on; a vector is chosen.
+        wanted, visiting, picked = Signal(), Signal(), Signal()
+        self._wanted, self._visiting, self._picked = wanted, visiting, picked
         turn = ~self.busy
-        enters = raised & ~is_queued.data
-        m.d.comb += [
-            front.addr.eq(head),
-            back.addr.eq(tail),
-            is_queued.addr.eq(self.function),
-        ]
-
-        # --- The function in front ------------------------------------------------------------------------
         width = min(self._vectors, GROUP)
         group, place = Signal(range(groups)), Signal(range(width))
-        # A vector sends once in a visit, so that no function keeps the others waiting for ever.
+        # A vector sends once in a visit, so that none keeps the others waiting for ever.
         sent = Signal(width)
         eligible = vectors.ready[:width] & ~sent
         free = ~message.valid | message.ready
-        ends, sends = Signal(), Signal()
+        sends = Signal()
         self._sends, self._place, self._vectors_shown = sends, place, vectors
         left = vectors.pending.any()
         m.d.comb += [
-            vectors.function.eq(Mux(turn, visited, self.function)),
             vectors.data.eq(self.table.data),
             self.table.entry.eq(vectors.entry),
             self.table.pending.eq(vectors.pending),
@@ -145,8 +112,8 @@ class InterruptUnit(wiring.Component):
         ]
 
         with m.If(~visiting):
-            with m.If(count != 0):
-                m.d.sync += [visiting.eq(1), visited.eq(front.data), group.eq(0), found.eq(0), sent.eq(0)]
+            with m.If(wanted):
+                m.d.sync += [visiting.eq(1), wanted.eq(0), group.eq(0), sent.eq(0)]
         with m.Elif(turn & ~picked):
             # The lowest vector that may leave; masks may change before it does, so it is looked at again.
             with m.If(self.may_send & eligible.any()):
@@ -155,29 +122,16 @@ class InterruptUnit(wiring.Component):
                     with m.If(eligible[i]):
                         m.d.sync += place.eq(i)
             with m.Else():
-                m.d.sync += [found.eq(found | left), group.eq(group + 1), sent.eq(0)]
-                m.d.comb += ends.eq(group == groups - 1)
+                m.d.sync += [wanted.eq(wanted | left), group.eq(group + 1), sent.eq(0)]
+                with m.If(group == groups - 1):
+                    m.d.sync += visiting.eq(0)
         with m.Elif(turn & free):
             chosen = Cat(place == i for i in range(width))
             m.d.comb += sends.eq(self.may_send & (vectors.ready & chosen).any())
             m.d.sync += [picked.eq(0), sent.eq(sent | chosen)]
-        # A cause behind the place that the visit has reached counts as seen.
-        with m.If(raised & visiting & (self.function == visited)):
-            m.d.sync += found.eq(1)
-        with m.If(ends):
-            m.d.sync += [visiting.eq(0), head.eq(after(head))]
-
-        stays = ends & (found | left)
-        m.d.comb += [
-            back.data.eq(Mux(enters, self.function, visited)),
-            back.en.eq(enters | stays),
-            set_queued.addr.eq(Mux(ends, visited, self.function)),
-            set_queued.data.eq(enters),
-            set_queued.en.eq(enters | (ends & ~stays) | (self.busy & self.initialise)),
-        ]
-        with m.If(back.en):
-            m.d.sync += tail.eq(after(tail))
-        m.d.sync += count.eq(count + enters - (ends & ~stays))
+        # A cause may be behind the place that the visit has reached.
+        with m.If(raised):
+            m.d.sync += wanted.eq(1)
 
         # --- The message ----------------------------------------------------------------------------------
         with m.If(message.ready):
@@ -185,16 +139,14 @@ class InterruptUnit(wiring.Component):
         with m.If(sends):
             m.d.sync += [
                 message.valid.eq(1),
-                message.p.function.eq(visited),
                 message.p.vector.eq(Cat(place, group)),
                 message.p.address.eq(vectors.entry.address),
                 message.p.dword.eq(vectors.entry.data),
             ]
 
         patience = Signal(range(PATIENCE + 1))
-        wanted = visiting & (~picked | free)
         m.d.comb += self.starved.eq(patience == PATIENCE)
-        with m.If(turn | ~wanted):
+        with m.If(turn | ~visiting | (picked & ~free)):
             m.d.sync += patience.eq(0)
         with m.Elif(~self.starved):
             m.d.sync += patience.eq(patience + 1)

@@ -1,7 +1,7 @@
-"""The MSI-X vectors of every function: table entries, masks, pending bits, all in memory rows.
+"""The MSI-X vectors of a single function: table entries, masks, pending bits.
 
 Specification: PCI Local Bus 3.0, 6.8.2. Masks and pending bits stand in rows of up to 32 vectors, as the pending
-bits are read; a function's row says which of these rows count, so that a reset takes one clock.
+bits are read; two bits a row say what of it counts, so that a reset takes one clock.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
@@ -62,13 +62,11 @@ class VectorTable(wiring.Component):
     Parameters
     ----------
     vectors
-        Entries of a function's table.
-    functions
-        Number of functions.
+        Entries of the table.
 
     Members
     -------
-    function : In(8), vector : In(11)
+    vector : In(11)
         Whose rows are meant in this clock.
     entry : Out(VectorEntry)
     pending, ready : Out(32)
@@ -78,16 +76,14 @@ class VectorTable(wiring.Component):
     pend, sent : In(1)
         Set, or clear, the vector's pending bit.
     forget : In(1)
-        Clear all pending bits of the function, before `pend`.
+        Clear all pending bits, before `pend`.
     restore : In(1)
-        Return the function's entries and pending bits to their reset values; never together with another change.
+        Return entries and pending bits to their reset values; never together with another change.
     """
 
-    def __init__(self, vectors: int, *, functions: int = 1):
+    def __init__(self, vectors: int):
         self._vectors = vectors
-        self._functions = functions
         super().__init__({
-            "function": In(8),
             "vector": In(11),
             "entry": Out(VectorEntry),
             "pending": Out(GROUP),
@@ -109,26 +105,20 @@ class VectorTable(wiring.Component):
         group = self.vector[place_bits:place_bits + group_bits]
 
         # --- Which rows count -----------------------------------------------------------------------------
-        function_row = data.StructLayout({"valid": groups, "pending_valid": groups})
-        m.submodules.functions = rows = memory.Memory(shape=function_row, depth=self._functions, init=[])
-        row_read, row_write = rows.read_port(domain="comb"), rows.write_port()
-        row = row_read.data
+        all_valid, all_pending_valid = Signal(groups), Signal(groups)
         here = Cat(group == i for i in range(groups))
-        valid, pending_valid = (row.valid & here).any(), (row.pending_valid & here).any()
+        valid, pending_valid = (all_valid & here).any(), (all_pending_valid & here).any()
 
         # --- The group's bits -----------------------------------------------------------------------------
         # An entry that was never written has no bytes in the table's memory yet.
         group_row = data.StructLayout({"written": width, "unmasked": width, "pending": width})
-        m.submodules.groups = bits = memory.Memory(
-            shape=group_row, depth=self._functions << group_bits, init=[])
+        m.submodules.groups = bits = memory.Memory(shape=group_row, depth=1 << group_bits, init=[])
         bits_read, bits_write = bits.read_port(domain="comb"), bits.write_port()
         now, new = Signal(group_row), Signal(group_row)
         mine = Cat(place == i for i in range(width))
         m.d.comb += [
-            row_read.addr.eq(self.function),
-            row_write.addr.eq(self.function),
-            bits_read.addr.eq(Cat(group, self.function)),
-            bits_write.addr.eq(Cat(group, self.function)),
+            bits_read.addr.eq(group),
+            bits_write.addr.eq(group),
             now.written.eq(Mux(valid, bits_read.data.written, 0)),
             now.unmasked.eq(Mux(valid, bits_read.data.unmasked, 0)),
             now.pending.eq(Mux(pending_valid, bits_read.data.pending, 0)),
@@ -150,22 +140,20 @@ class VectorTable(wiring.Component):
         m.d.comb += [
             bits_write.data.eq(new),
             bits_write.en.eq(changed),
-            row_write.data.valid.eq(Mux(self.restore, 0, row.valid) | Mux(changed, here, 0)),
-            row_write.data.pending_valid.eq(
-                Mux(self.restore | self.forget, 0, row.pending_valid) | Mux(changed, here, 0)),
-            row_write.en.eq(changed | self.restore | self.forget),
             self.pending.eq(now.pending),
             self.ready.eq(now.pending & now.unmasked),
         ]
+        m.d.sync += [
+            all_valid.eq(Mux(self.restore, 0, all_valid) | Mux(changed, here, 0)),
+            all_pending_valid.eq(Mux(self.restore | self.forget, 0, all_pending_valid) | Mux(changed, here, 0)),
+        ]
 
         # --- The entry ------------------------------------------------------------------------------------
-        m.submodules.entries = entries = memory.Memory(
-            shape=data.ArrayLayout(8, STORED), init=[],
-            depth=self._functions << (self._vectors - 1).bit_length())
-        entry_read, entry_write = entries.read_port(domain="comb"), entries.write_port(granularity=1)
         entry_bits = (self._vectors - 1).bit_length()
-        address = Cat(self.vector[:entry_bits], self.function)
-        m.d.comb += [entry_read.addr.eq(address), entry_write.addr.eq(address)]
+        m.submodules.entries = entries = memory.Memory(
+            shape=data.ArrayLayout(8, STORED), depth=1 << entry_bits, init=[])
+        entry_read, entry_write = entries.read_port(domain="comb"), entries.write_port(granularity=1)
+        m.d.comb += [entry_read.addr.eq(self.vector[:entry_bits]), entry_write.addr.eq(self.vector[:entry_bits])]
         for byte in range(STORED):
             lane = self.data[8 * (byte % 4):8 * (byte % 4) + 8]
             # Bits 1:0 of the address are zero.
