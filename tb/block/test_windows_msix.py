@@ -24,7 +24,8 @@ class Shown:
         ours, its = self.table, self.window.table
         self.vector = wiring.Signature({"vector": wiring.Out(11)}).create()
         self.m.d.comb += [
-            ours.vector.eq(self.vector.vector), its.entry.eq(ours.entry), its.pending.eq(ours.pending),
+            ours.vector.eq(self.vector.vector), ours.reason.eq(self.vector.vector),
+            its.entry.eq(ours.entry), its.pending.eq(ours.pending),
             ours.strobe.eq(its.strobe), ours.data.eq(its.data)]
         with self.m.If(its.asked):
             self.m.d.comb += ours.vector.eq(its.vector)

@@ -32,7 +32,8 @@ def unit(vectors):
         h.m.d.sync += unmasked.eq(~table.data[0])
     with h.m.If(dut.busy & dut.restore):
         h.m.d.sync += unmasked.eq(0)
-    in_sight = shown.vector[5:] == vector[5:] if vectors > GROUP else C(1)
+    group = Mux(shown.pend, shown.reason, shown.vector)[5:]
+    in_sight = group == vector[5:] if vectors > GROUP else C(1)
     pending = (shown.pending >> vector[:5])[0]
     h.check(~in_sight | (pending == owed))
     h.check(~in_sight | ((shown._unmasked >> vector[:5])[0] == unmasked))

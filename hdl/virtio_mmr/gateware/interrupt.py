@@ -98,14 +98,12 @@ class InterruptUnit(wiring.Component):
             self.table.entry.eq(vectors.entry),
             self.table.pending.eq(vectors.pending),
         ]
+        m.d.comb += vectors.vector.eq(Cat(place, group))
         with m.If(self.table.asked):
             m.d.comb += [vectors.vector.eq(self.table.vector), vectors.strobe.eq(self.table.strobe)]
-        with m.Elif(self.busy):
-            m.d.comb += vectors.vector.eq(reason)
-        with m.Else():
-            m.d.comb += vectors.vector.eq(Cat(place, group))
         m.d.comb += [
             vectors.pend.eq(raised),
+            vectors.reason.eq(reason),
             vectors.sent.eq(sends),
             vectors.forget.eq(self.busy & self.forget),
             vectors.restore.eq(self.busy & self.restore),

@@ -67,14 +67,16 @@ class VectorTable(wiring.Component):
     Members
     -------
     vector : In(11)
-        Whose rows are meant in this clock.
+        Whose rows are meant in this clock, unless there is a cause.
     entry : Out(VectorEntry)
     pending, ready : Out(32)
         Pending bits of the vector's group; those of them that are not masked.
     strobe : In(16), data : In(32)
         Write these bytes of the entry; `data` stands for each of its four dwords.
-    pend, sent : In(1)
-        Set, or clear, the vector's pending bit.
+    sent : In(1)
+        Clear the vector's pending bit.
+    pend : In(1), reason : In(11)
+        Set the pending bit of this vector: that comes late in the clock, and needs no entry. Nothing else changes then.
     forget : In(1)
         Clear all pending bits, before `pend`.
     restore : In(1)
@@ -90,8 +92,9 @@ class VectorTable(wiring.Component):
             "ready": Out(GROUP),
             "strobe": In(16),
             "data": In(32),
-            "pend": In(1),
             "sent": In(1),
+            "pend": In(1),
+            "reason": In(11),
             "forget": In(1),
             "restore": In(1),
         })
@@ -101,8 +104,7 @@ class VectorTable(wiring.Component):
         width = min(self._vectors, GROUP)
         groups = -(-self._vectors // GROUP)
         group_bits, place_bits = (groups - 1).bit_length(), (width - 1).bit_length()
-        place = self.vector[:place_bits]
-        group = self.vector[place_bits:place_bits + group_bits]
+        group = Mux(self.pend, self.reason, self.vector)[place_bits:place_bits + group_bits]
 
         # --- Which rows count -----------------------------------------------------------------------------
         all_valid, all_pending_valid = Signal(groups), Signal(groups)
@@ -115,7 +117,7 @@ class VectorTable(wiring.Component):
         m.submodules.groups = bits = memory.Memory(shape=group_row, depth=1 << group_bits, init=[])
         bits_read, bits_write = bits.read_port(domain="comb"), bits.write_port()
         now, new = Signal(group_row), Signal(group_row)
-        mine = Cat(place == i for i in range(width))
+        mine, caused = (Cat(vector[:place_bits] == i for i in range(width)) for vector in (self.vector, self.reason))
         m.d.comb += [
             bits_read.addr.eq(group),
             bits_write.addr.eq(group),
@@ -133,7 +135,7 @@ class VectorTable(wiring.Component):
             m.d.comb += new.unmasked.eq(Mux(self.data[0], now.unmasked & ~mine, now.unmasked | mine))
         left = Mux(self.forget, 0, now.pending)
         with m.If(self.pend):
-            m.d.comb += new.pending.eq(left | mine)
+            m.d.comb += new.pending.eq(left | caused)
         with m.Elif(self.sent):
             m.d.comb += new.pending.eq(now.pending & ~mine)
         changed = stored_strobe.any() | mask_strobe | self.pend | self.sent
