@@ -78,3 +78,9 @@ def test_changes_elsewhere_are_seen_by_every_later_use(count, latency):
 def test_latency_must_be_possible():
     with pytest.raises(ValueError, match="a row store has a latency of 0; block RAM needs at least 1"):
         RowStore(unsigned(8), 4, latency=0)
+
+
+@pytest.mark.parametrize(("latency", "elsewhere"), [(1, False), (3, False), (2, True)])
+def test_looks_are_compared_early_only_where_that_is_right(latency, elsewhere):
+    with pytest.raises(ValueError, match=f"latency {latency} and elsewhere {elsewhere}; a row store needs 2 and False"):
+        RowStore(unsigned(8), 4, latency=latency, early=True, elsewhere=elsewhere)

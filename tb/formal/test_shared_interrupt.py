@@ -12,8 +12,28 @@ FUNCTIONS = 2
 STEPS = (EventKind.PEND, EventKind.VISIT, EventKind.SEND)
 
 
+def entry_of(h, its, starts, strobe, data, byte):
+    """Mask and one byte of an entry as last written, and whether they are known: (unmasked, value, known).
+
+    *its* clocks write the bytes of *strobe*, and a clock in which the function *starts* over clears them.
+    """
+    unmasked, value, known = Signal(), Signal(8), Signal()
+    with h.m.If(its & strobe[STORED]):
+        h.m.d.sync += unmasked.eq(~data[0])
+    with h.m.If(its & (strobe >> byte)[0]):
+        stored = (data >> (byte[:2] << 3))[:8]
+        # Bits 1:0 of the address are zero.
+        h.m.d.sync += value.eq(Mux(byte == 0, stored & ~3, stored))
+    with h.m.If(starts):
+        h.m.d.sync += [unmasked.eq(0), value.eq(0), known.eq(1)]
+    return unmasked, value, known
+
+
 def unit(vectors):
-    """The unit in the pipeline that it stands in, and what the driver of one function is owed of one vector."""
+    """The unit in the pipeline that it stands in, and what the driver of one function is owed of one vector.
+
+    Returns the harness, whether that vector's message is sent, and the unit.
+    """
     h = Harness()
     dut = h.add(SharedInterruptUnit(vectors, functions=FUNCTIONS), driven={
         "function_ahead", "function", "event_ahead", "event", "step", "table"})
@@ -74,9 +94,10 @@ def unit(vectors):
     enabled = past(dut.msix_enable)
     told = here & past(dut.cause[1]) & enabled & (past(dut.config_vector) == vector)
     queued = here & past(dut.cause[0]) & enabled & (dut.queue_vector == vector)
-    # A queue's cause, the pending bit, the mask, one byte of address and data.
-    promised, owed, unmasked, value, known = Signal(), Signal(), Signal(), Signal(8), Signal()
-    sends = Signal()
+    unmasked, value, known = entry_of(
+        h, its_entry, here & past(dut.restore), past(strobe), past(dut.table.data), byte)
+    # A queue's cause, and the pending bit.
+    promised, owed, sends = Signal(), Signal(), Signal()
     d.comb += sends.eq(dut._sends & here & (dut._shown.vector == vector))
     with h.m.If(past(past(coming.kind == EventKind.PEND))):
         d.sync += [promised.eq(0), owed.eq(owed | promised)]
@@ -88,14 +109,6 @@ def unit(vectors):
         d.sync += owed.eq(1)
     with h.m.If(queued):
         d.sync += promised.eq(1)
-    written = past(strobe)
-    with h.m.If(its_entry & written[STORED]):
-        d.sync += unmasked.eq(~past(dut.table.data)[0])
-    with h.m.If(its_entry & (written >> byte)[0]):
-        stored = (past(dut.table.data) >> (byte[:2] << 3))[:8]
-        d.sync += value.eq(Mux(byte == 0, stored & ~3, stored))
-    with h.m.If(here & past(dut.restore)):
-        d.sync += [unmasked.eq(0), value.eq(0), known.eq(1)]
 
     # --- What must be so ----------------------------------------------------------------------------------
     shown = dut._shown
@@ -162,18 +175,12 @@ def table(vectors):
     h.assume((mine < FUNCTIONS) & (vector < vectors) & (byte < STORED))
     here = function == mine
     its = here & (dut.vector == vector)
-    pending, unmasked, value, known = Signal(), Signal(), Signal(8), Signal()
+    unmasked, value, known = entry_of(h, its, here & dut.restore, dut.strobe, dut.data, byte)
+    pending = Signal()
     with h.m.If(here & (dut.forget | dut.restore) | (its & dut.sent)):
         d.sync += pending.eq(0)
     with h.m.If(its & pend):
         d.sync += pending.eq(1)
-    with h.m.If(its & dut.strobe[STORED]):
-        d.sync += unmasked.eq(~dut.data[0])
-    with h.m.If(its & (dut.strobe >> byte)[0]):
-        stored = (dut.data >> (byte[:2] << 3))[:8]
-        d.sync += value.eq(Mux(byte == 0, stored & ~3, stored))
-    with h.m.If(here & dut.restore):
-        d.sync += [unmasked.eq(0), value.eq(0), known.eq(1)]
 
     bit = vector[:5]
     in_sight = known & here & (dut.vector[5:] == vector[5:])

@@ -80,7 +80,7 @@ class InterruptUnit(wiring.Component):
         m.d.comb += raised.eq(self.busy & self.cause.any() & self.msix_enable & below(reason, self._vectors))
 
         # --- Visits ---------------------------------------------------------------------------------------
-        # There may be pending bits that this visit, or the next, does not see; a visit is going on; a vector is chosen.
+        # There may be pending bits that no visit has seen, or that this one leaves; one goes on; a vector is chosen.
         wanted, visiting, picked = Signal(), Signal(), Signal()
         self._wanted, self._visiting, self._picked = wanted, visiting, picked
         turn = ~self.busy
@@ -97,8 +97,8 @@ class InterruptUnit(wiring.Component):
             vectors.data.eq(self.table.data),
             self.table.entry.eq(vectors.entry),
             self.table.pending.eq(vectors.pending),
+            vectors.vector.eq(Cat(place, group)),
         ]
-        m.d.comb += vectors.vector.eq(Cat(place, group))
         with m.If(self.table.asked):
             m.d.comb += [vectors.vector.eq(self.table.vector), vectors.strobe.eq(self.table.strobe)]
         m.d.comb += [

@@ -78,9 +78,10 @@ class SharedInterruptUnit(wiring.Component):
     msix_enable : In(1)
         Of `function`: without it a reason sets no pending bit.
     forget : In(1)
-        Forget the function's pending bits, but for this clock's cause.
+        Forget the function's pending bits, but for this clock's cause. Never together with a write to the table.
     restore : In(1)
-        Return the function's table and pending bits to their reset values.
+        Return the function's table and pending bits to their reset values. Only together with `forget`, or in the first
+        clock of a function after a reset of the core, before which there was no cause.
     may_send : In(1)
         Messages of `function` may leave: MSI-X Enable set, Function Mask clear, bus master enabled, power state D0.
     may_send_then : In(1)

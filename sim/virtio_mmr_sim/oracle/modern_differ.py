@@ -146,7 +146,7 @@ class ModernRun:
         self._writable = {
             at for part in config.kind.config if part.owner is Owner.DRIVER
             for at in range(part.offset, part.offset + part.size) if at < self.config_length}
-        #: The driver has written configuration; queues that were reset since the device was.
+        #: The driver has written configuration; queues that were reset and have had no size since.
         self._wrote = False
         self._was_reset: set[int] = set()
         self._rng = random.Random(outcome.seed)
@@ -268,6 +268,8 @@ class ModernRun:
             if expected is not None and (ours := self.ours(offset)) != expected:
                 raise self.fail(f"common configuration {offset:#x}: {ours:#x} afterwards, not {expected:#x}")
             self.settle(offset, name)
+            if offset == SIZE:
+                self._was_reset.discard(self.ours(SELECT))
 
     def enable(self, value: int) -> None:
         """A queue is enabled where there is memory for it."""
@@ -285,6 +287,7 @@ class ModernRun:
         self.settle(ENABLE, "")
         self.settle(STATUS, "")
         self.settle(SIZE, "size_survives_queue_reset" if self.ours(SELECT) in self._was_reset else "")
+        self._was_reset.discard(self.ours(SELECT))
 
     def reset_queue(self) -> None:
         """A queue is reset; our back end lets go at once."""

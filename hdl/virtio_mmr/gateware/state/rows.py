@@ -62,7 +62,8 @@ class RowStore(wiring.Component):
         if latency < 1:
             raise ValueError(f"a row store has a latency of {latency}; block RAM needs at least 1")
         if early and (latency != 2 or elsewhere):
-            raise ValueError("a row store that compares looks early needs a latency of 2 and changes what it shows")
+            raise ValueError(
+                f"early with latency {latency} and elsewhere {elsewhere}; a row store needs 2 and False for it")
         self._count = count
         self._latency = latency
         self._init = init

@@ -58,7 +58,7 @@ class SharedVectorTable(wiring.Component):
     visited : In(1)
         The group has had its visit; the vector was `sent` or could not be.
     forget : In(1)
-        Clear all pending bits of the function, before `pend`.
+        Clear all pending bits of the function, before `pend`; never together with a write or `sent`.
     restore : In(1)
         Return the function's entries and pending bits to their reset values; never together with another change.
     waiting : Out(groups)

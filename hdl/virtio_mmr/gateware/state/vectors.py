@@ -67,16 +67,18 @@ class VectorTable(wiring.Component):
     Members
     -------
     vector : In(11)
-        Whose rows are meant in this clock, unless there is a cause.
+        Whose rows are meant in this clock.
     entry : Out(VectorEntry)
     pending, ready : Out(32)
-        Pending bits of the vector's group; those of them that are not masked.
+        Pending bits of the vector's group; those of them that are not masked. With `pend` they are of the reason's
+        group, and the entry means nothing.
     strobe : In(16), data : In(32)
         Write these bytes of the entry; `data` stands for each of its four dwords.
     sent : In(1)
         Clear the vector's pending bit.
     pend : In(1), reason : In(11)
-        Set the pending bit of this vector: that comes late in the clock, and needs no entry. Nothing else changes then.
+        Set the pending bit of this vector, and not of `vector`: it may come late in the clock, because it needs no
+        entry. Never together with a write or `sent`.
     forget : In(1)
         Clear all pending bits, before `pend`.
     restore : In(1)
