@@ -108,7 +108,11 @@ def test_queues_of_many_functions_are_rows_of_their_own_and_every_change_is_seen
         for number, (function, queue) in enumerate(looks):
             ctx.set(dut.look_function, function)
             ctx.set(dut.look_queue, queue)
-            ctx.set(dut.fetch_queue, queue)
+            # The other answer is never taken.
+            second = rng.getrandbits(1)
+            ctx.set(dut.second, second)
+            ctx.set(dut.fetch_queue[second], queue)
+            ctx.set(dut.fetch_queue[1 - second], rng.randrange(len(sizes)))
             if was:
                 check_late(ctx, *was)
             if number:

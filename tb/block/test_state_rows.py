@@ -83,4 +83,4 @@ def test_latency_must_be_possible():
 @pytest.mark.parametrize(("latency", "elsewhere"), [(1, False), (3, False), (2, True)])
 def test_looks_are_compared_early_only_where_that_is_right(latency, elsewhere):
     with pytest.raises(ValueError, match=f"latency {latency} and elsewhere {elsewhere}; a row store needs 2 and False"):
-        RowStore(unsigned(8), 4, latency=latency, early=True, elsewhere=elsewhere)
+        RowStore(unsigned(8), 4, latency=latency, late_bits=0, elsewhere=elsewhere)

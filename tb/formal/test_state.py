@@ -197,7 +197,7 @@ def test_rows_belong_to_their_function():
     h.check(~(here & h.quiet & ~h.access) | unchanged.all() & moved)
     # The queue that was announced is the one that is selected; where another's row was asked for, nothing of it counts.
     state = h.state
-    asked = h.past(state.queue_fetch == state.queue_ahead)
+    asked = h.past(Mux(state.queue_second, *reversed(state.queue_fetch)) == state.queue_ahead)
     h.check(~h.looked | h.past(state.eventful_ahead) | (state.queue_select == h.past(state.queue_ahead)))
     h.check(~h.looked | asked | ~Cat(h.row.queue_page_bytes, h.row.queue_vector_valid).any())
     was_other = h.past(h.function != mine)

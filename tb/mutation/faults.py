@@ -115,22 +115,27 @@ FAULTS = (
         "two functions share a row of state",
         (proof("state", "rows_belong_to_their_function"), *LEAKS)),
     Fault(
-        "state/function.py", "Mux(rows.overtaken & cleared & ~self.eventful_ahead, 0, self.queue_fetch)",
-        "self.queue_fetch",
+        "state/function.py", "Mux(rows.overtaken & cleared & ~self.eventful_ahead, 0, as_if_kept)", "as_if_kept",
         "a reset function shows the queue that it had selected before",
         (proof("state", "rows_belong_to_their_function"),)),
     Fault(
-        "state/rows.py", "changed & (changed_number == number)", "changed & (changed_number[1:] == number[1:])",
+        "state/rows.py", "[its_number == number for", "[its_number[1:] == number[1:] for",
         "a row takes over what its neighbour was changed to a clock before",
-        (proof("rows", "rows_two_clocks_ahead"), ISOLATED)),
+        (proof("rows", "rows_two_clocks_ahead"), proof("rows", "rows_a_clock_ahead"))),
     Fault(
-        "state/rows.py", "coincides.eq(self.look == number)", "coincides.eq(self.look[1:] == number[1:])",
+        "state/rows.py", "same.eq(self.look[high] == before[high])", "same.eq(self.look[high][1:] == before[high][1:])",
         "a row on its way takes over what its neighbour is changed to",
         (proof("rows", "rows_two_clocks_ahead_early"), ISOLATED)),
     Fault(
-        "state/rows.py", "coincides = target == number", "coincides = target[1:] == number[1:]",
+        "state/rows.py", "same & (its_number[low] == number[low])", "same",
         "a row of a queue takes over what its neighbour is changed to",
-        (proof("rows", "rows_two_clocks_ahead"), proof("rows", "queues_of_many_functions"))),
+        (proof("rows", "rows_two_clocks_ahead_half_early"), proof("rows", "queues_of_many_functions"))),
+    Fault(
+        "state/rows.py", "choices = [replaced, instead, stored]", "choices = [overtaken, instead, stored]",
+        "a row of a queue comes from RAM before its change is there", (proof("rows", "queues_of_many_functions"),)),
+    Fault(
+        "state/rows.py", "second.eq(self.second)", "second.eq(0)",
+        "a selected queue is looked for where it was selected before", (proof("rows", "queues_of_many_functions"),)),
     Fault(
         "access/schedule.py", "self.look.eq(candidate.p.function)", "self.look.eq(self.function_ahead)",
         "an event happens to the function of a request that waits", (proof("schedule", "schedule"), LEAKS[0])),
@@ -171,14 +176,17 @@ FAULTS = (
         "state/queues.py", "Mux(page_bytes[i], stored.page[i], 0)", "stored.page[i]",
         "a queue shows its page of before the reset", (proof("state", "reset_restores_every_table_value"),)),
     Fault(
-        "state/rows.py", "m.d.comb += row.eq(changed_row)", "m.d.comb += row.eq(read.data)",
+        "state/rows.py", "handed_on.eq(changed_row)", "handed_on.eq(stored)",
         "a look misses the change of the clock before",
         (proof("rows", "rows_a_clock_ahead"), proof("rows", "modern_queues_of_many_functions"), block(
             "state_rows", "changes_elsewhere_are_seen_by_every_later_use"))),
     Fault(
-        "state/rows.py", "onward = Mux(overtaken, self.new, row)", "onward = row",
+        "state/rows.py", "instead.eq(Mux(overtaken, self.new, handed_on))", "instead.eq(handed_on)",
         "a row on its way misses a change", (proof("rows", "rows_two_clocks_ahead"), block(
             "state_rows", "a_change_is_seen_at_every_distance"))),
+    Fault(
+        "state/rows.py", "onward = Mux(overtaken, self.new, row)", "onward = row",
+        "a row that has come half of its way misses a change", (proof("rows", "rows_three_clocks_ahead"),)),
     Fault(
         "state/rows.py", "self.coming.eq(onward)", "self.coming.eq(row)",
         "the row that comes is announced without this clock's change", (proof("rows", "rows_two_clocks_ahead"), block(

@@ -501,7 +501,10 @@ class Endpoint(wiring.Component):
                 device.look.eq(schedule.look),
                 table.look_function.eq(schedule.coming_function),
                 table.look_queue.eq(state.queue_ahead),
-                *([] if with_modern else [table.fetch_queue.eq(state.queue_fetch)]),
+                *([] if with_modern else [
+                    *(its.eq(mine) for its, mine in zip(table.fetch_queue, state.queue_fetch, strict=True)),
+                    table.second.eq(state.queue_second),
+                ]),
                 turns.next.ready.eq(events.report_taken),
                 device.report.eq(schedule.reporting),
                 events.report_wanted.eq(turns.next.valid & notify.wanted & (~device.write.valid)),

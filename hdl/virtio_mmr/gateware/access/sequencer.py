@@ -57,6 +57,9 @@ class Waiting(data.Struct):
     poisoned: unsigned(1)
     #: One dword, or a write.
     single: unsigned(1)
+    #: It needs no clock to be prepared in; it is completed in pieces.
+    prepared: unsigned(1)
+    long: unsigned(1)
     #: Dwords; 0 stands for 1024.
     length: unsigned(10)
     first_be: unsigned(4)
@@ -212,6 +215,8 @@ class AccessSequencer(wiring.Component):
             w.memory.eq((p.kind == Kind.MEMORY) | p.locked),
             w.poisoned.eq(p.poisoned),
             w.single.eq(p.write | single),
+            w.prepared.eq(w.single & (p.kind != Kind.CONFIG)),
+            w.long.eq(~w.single & ~nowhere),
             w.length.eq(p.length),
             w.first_be.eq(p.first_be),
             w.last_be.eq(p.last_be),
@@ -229,9 +234,7 @@ class AccessSequencer(wiring.Component):
         # With several functions a hold, which is late, is no matter for the choice: it only keeps it from going.
         may_choose, held = (C(1), self.hold) if several else (~self.hold, C(0))
         waiting = queue.head.valid & may_choose
-        head_refused = head.place.bar == NOWHERE
-        head_looked_up = head.place.bar == CONFIG
-        head_long = ~head.single & ~head_refused
+        head_long = head.long
         # A long read is prepared in one clock, its next piece cut in another, and then walked. It is counted from the
         # boundary in front of it: `owed` dwords from the start of this piece's block on.
         prepared, cut, walking, first_piece = Signal(), Signal(), Signal(), Signal()
@@ -239,7 +242,7 @@ class AccessSequencer(wiring.Component):
         piece_left, ends = Signal(6), Signal()
         start = Signal(5)
         m.d.comb += start.eq(Mux(first_piece, head.place.offset[:5], 0))
-        with m.If(waiting & (~head.single | head_looked_up) & ~prepared):
+        with m.If(waiting & ~head.prepared & ~prepared):
             m.d.sync += [
                 prepared.eq(1),
                 first_piece.eq(1),
@@ -256,7 +259,7 @@ class AccessSequencer(wiring.Component):
         # functions it is stored a clock later.
         resting, ended = Signal(), Signal()
         may_start = self.room & ~resting
-        head_may_start = waiting & may_start & Mux(head_long, cut, prepared | (head.single & ~head_looked_up))
+        head_may_start = waiting & may_start & Mux(head_long, cut, head.prepared | prepared)
         writing = Signal()
         prefer_head = Signal()
         at_once = single & (p.kind != Kind.CONFIG) & may_start & queue.empty

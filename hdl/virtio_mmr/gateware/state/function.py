@@ -167,8 +167,9 @@ class FunctionState(wiring.Component):
     queue_ahead, config_vector_ahead : Out(16)
         With several functions: the queue that the next clock's event names, or else what `queue_select` will be then;
         and what the row's `config_vector` will be, of no meaning if that is no vector.
-    queue_fetch : Out(16)
-        The same as `queue_ahead`, earlier in the clock and as if it brought no reset.
+    queue_fetch : Out(16).array(2), queue_second : Out(1)
+        The same as `queue_ahead`, earlier in the clock and as if it brought no reset: it is one of two, the first of
+        which stands in the row's memory; and which.
     touch : In(touch), view : Out(view)
         See `windows.register`.
     event : In(Event)
@@ -216,7 +217,7 @@ class FunctionState(wiring.Component):
             "access": In(1),
             "function": In(8),
             **({"look": In(8), "event_ahead": In(Event), "eventful_ahead": In(1), "queue_ahead": Out(16),
-                "queue_fetch": Out(16), "config_vector_ahead": Out(16),
+                "queue_fetch": Out(16).array(2), "queue_second": Out(1), "config_vector_ahead": Out(16),
                 "config_change": In(VirtualConfigChange),
                 "errors": In(VirtualErrors)} if functions > 1 else {}),
             "touch": In(touch),
@@ -265,25 +266,27 @@ class FunctionState(wiring.Component):
             read, write = rows.read_port(domain="comb"), rows.write_port()
             m.d.comb += [row.eq(read.data), write.data.eq(new), write.en.eq(1)]
         else:
-            m.submodules.rows = self._rows = rows = RowStore(self._row, self._functions, latency=2, early=True)
+            m.submodules.rows = self._rows = rows = RowStore(self._row, self._functions, latency=2, late_bits=0)
             m.d.comb += [
                 rows.look.eq(self.look),
                 row.eq(rows.row),
                 rows.new.eq(new),
                 rows.change.eq(1),
             ]
-            # The RAM's answer is late and another one follows from it: so nothing is between them but one choice, and a
-            # reset, which is late, too, is left out.
-            named, instead = Signal(attrs={"keep": 1}), Signal(16, attrs={"keep": 1})
+            # The RAM's answer is late and another one follows from it: so nothing is between them, what may be named
+            # instead is asked for beside it, and a reset, which is late, too, is left out.
+            named, instead = Signal(), Signal(16, attrs={"keep": 1})
+            as_if_kept = Mux(named, instead, rows.stored.queue_select)
             ahead, select = self.event_ahead, self.touch.function_queue_select
             m.d.comb += [
                 named.eq(self.eventful_ahead | rows.overtaken | rows.handed),
                 instead.eq(Mux(self.eventful_ahead, ahead.queue, Mux(
                     rows.overtaken, merged(row.queue_select, select.data, select.write),
                     rows.handed_on.queue_select))),
-                self.queue_fetch.eq(Mux(named, instead, rows.stored.queue_select)),
-                self.queue_ahead.eq(
-                    Mux(rows.overtaken & cleared & ~self.eventful_ahead, 0, self.queue_fetch)),
+                self.queue_fetch[0].eq(rows.stored.queue_select),
+                self.queue_fetch[1].eq(instead),
+                self.queue_second.eq(named),
+                self.queue_ahead.eq(Mux(rows.overtaken & cleared & ~self.eventful_ahead, 0, as_if_kept)),
             ]
             # It comes early in the clock, because a write of no vector and a reset are left out.
             written = self.touch.function_config_vector

@@ -51,9 +51,9 @@ class QueueTable(wiring.Component):
         Row that is read, combinationally, and perhaps written. With one function.
     look_function : In(8), look_queue : In(16)
         Row that everything below is about in the next clock. With several functions.
-    fetch_queue : In(16)
-        Early in the clock, where that row is looked for: another queue of the function only if nothing of the row
-        counts. With several functions.
+    fetch_queue : In(16).array(2), second : In(1)
+        Where that row is looked for, early in the clock, and a little later which of both it is: another queue of the
+        function only if nothing of the row counts. With several functions.
     page_bytes : In(4)
         Bytes of the row's page that are not zero.
     exists : Out(1)
@@ -76,7 +76,7 @@ class QueueTable(wiring.Component):
         self._place = QueuePlace(sizes, virtual_sizes, functions)
         super().__init__({
             **self._place.members,
-            **({"fetch_queue": In(16)} if functions > 1 else {}),
+            **({"fetch_queue": In(16).array(2), "second": In(1)} if functions > 1 else {}),
             "page_bytes": In(4),
             "exists": Out(1),
             "size": Out(16),
@@ -140,12 +140,15 @@ class QueueTable(wiring.Component):
 
     def _add_block_rows(self, m: Module):
         """Rows in block RAM, which are written whole; gives what is stored."""
-        m.submodules.rows = self._rows = rows = RowStore(_ROW, self._place.rows, latency=2, apart=True)
+        m.submodules.rows = self._rows = rows = RowStore(
+            _ROW, self._place.rows, latency=2, apart=True, late_bits=self._place.bits)
         write_page, new_page = Signal(4), Signal(32)
         m.d.sync += [write_page.eq(self.write_page), new_page.eq(self.new_page)]
         m.d.comb += [
             rows.look.eq(self._place.number(self.look_function, self.look_queue)),
-            rows.fetch.eq(self._place.number(self.look_function, self.fetch_queue)),
+            *(number.eq(self._place.number(self.look_function, queue))
+              for number, queue in zip(rows.fetch, self.fetch_queue, strict=True)),
+            rows.second.eq(self.second),
             rows.change.eq(write_page.any() | self.write_vector),
             rows.new.page.eq(merged(rows.row.page.as_value(), new_page, write_page)),
             rows.new.vector.eq(Mux(self.write_vector, self.new_vector, rows.row.vector)),

@@ -119,7 +119,8 @@ class SharedVectorTable(wiring.Component):
 
         # --- The group's bits -----------------------------------------------------------------------------
         group_row = data.StructLayout({"written": width, "unmasked": width, "pending": width, "last": place_bits})
-        m.submodules.groups = bits = RowStore(group_row, self._functions << group_bits, latency=2)
+        m.submodules.groups = bits = RowStore(
+            group_row, self._functions << group_bits, latency=2)
         now, new = Signal(group_row), Signal(group_row)
         m.d.comb += [
             rows.look.eq(self.look),
@@ -164,7 +165,7 @@ class SharedVectorTable(wiring.Component):
         # --- The entry ------------------------------------------------------------------------------------
         entry_bits = (self._vectors - 1).bit_length()
         m.submodules.entries = entries = RowStore(
-            data.ArrayLayout(8, STORED), self._functions << entry_bits, latency=2)
+            data.ArrayLayout(8, STORED), self._functions << entry_bits, latency=2, late_bits=entry_bits)
         m.d.comb += [
             entries.look.eq(Cat(self.entry_ahead[:entry_bits], self.function_ahead)),
             entries.change.eq(stored_strobe.any()),

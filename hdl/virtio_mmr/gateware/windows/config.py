@@ -166,8 +166,8 @@ class ConfigSpace(wiring.Component):
         with m.If(clear_all):
             m.d.sync += resets
 
-        # Stored bits are laid over the constant ones.
-        live, read, shown = Signal(32), Signal(32), Signal(32)
+        # Stored bits are laid over the constant ones, which come late in the clock.
+        live, read, shown = Signal(32, attrs={"keep": 1}), Signal(32), Signal(32)
         with m.Switch(constants.number_before):
             for word, bits in sorted(words.items()):
                 with m.Case(word):
