@@ -3,6 +3,7 @@
 #   make generate    .venv, and the Verilog of examples/net.toml in build/net/
 #   make test        the regression, stage by stage; each stage is a target of its own
 #
+# `make test PYTEST_OPTIONS=--broad` is what CI runs: more devices, guests, widths and proofs of the same kinds.
 # `make test-full` adds the judged volumes, long proofs and mutations. PYTEST_OPTIONS is handed to every
 # stage that pytest runs, e.g. `make test-system PYTEST_OPTIONS="-k legacy --waves"`.
 
@@ -60,9 +61,9 @@ test-lint: venv
 	$(RUN) -m mypy
 
 # Tests share the cores; the benches run several simulators by themselves. A guest and the design wait for each other.
-test-unit test-formal test-block test-differ test-guest: PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
+test-unit test-formal test-block test-differ test-guest: override PYTEST_OPTIONS += --numprocesses=auto --dist=worksteal
 # A file's tests stay together, so that each design is built once.
-test-native: PYTEST_OPTIONS += --numprocesses=auto --dist=loadfile
+test-native: override PYTEST_OPTIONS += --numprocesses=auto --dist=loadfile
 
 test-unit: venv tools
 	$(call pytest,unit property mutation)
@@ -90,7 +91,7 @@ STAGES := test-lint test-unit test-formal test-block test-system test-native tes
 test: generate $(STAGES)
 	@$(RUN) .ci/totals.py $(addprefix $(REPORTS)/,$(addsuffix .xml,$(STAGES)))
 
-test-full: PYTEST_OPTIONS += --full
+test-full: override PYTEST_OPTIONS += --full
 test-full: test $(if $(wildcard tb/performance),test-performance)
 
 test-performance: venv

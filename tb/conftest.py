@@ -1,8 +1,8 @@
 """Options of the benches, and the fixtures that run them.
 
 A test module that names a bench (``BENCH = "bench_legacy"``) gets a test for each of its cases on each
-device: those of `system.devices` that it names in ``DEVICES``, with ``--full`` those of ``FULL`` too, or the one of
-``--device``.
+device: those of `system.devices` that it names in ``DEVICES``, with ``--broad`` those of ``BROAD`` too and with
+``--full`` also those of ``FULL``, or the one of ``--device``.
 """
 
 import gc
@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
+from selection import broad, full
 
 TB = Path(__file__).parent
 REGRESSION = pytest.StashKey()
@@ -26,7 +27,8 @@ def pytest_addoption(parser):
     group.addoption("--waves", action="store_true", help="record waves and say where they are")
     group.addoption("--jobs", type=int, default=os.cpu_count() or 1, help="simulator runs at a time")
     group.addoption("--device", type=Path, help="run the benches on this device file instead of the built-in ones")
-    group.addoption("--full", action="store_true", help="also run what is marked full: judged volumes, long proofs")
+    group.addoption("--broad", action="store_true", help="also run what is marked broad: what CI runs")
+    group.addoption("--full", action="store_true", help="also run what is marked broad or full: judged volumes")
 
 
 def pytest_generate_tests(metafunc):
@@ -48,17 +50,18 @@ def devices(metafunc):
         return [bench.Device(chosen.stem, chosen.read_text())]
     from system.devices import DEVICES
 
-    full = getattr(metafunc.module, "FULL", ())
-    return [DEVICES[name] for name in metafunc.module.DEVICES] + [
-        pytest.param(DEVICES[name], marks=pytest.mark.full) for name in full]
+    kinds = [[DEVICES[name] for name in getattr(metafunc.module, list_name, ())]
+             for list_name in ("DEVICES", "BROAD", "FULL")]
+    return [*kinds[0], *broad(*kinds[1]), *full(*kinds[2])]
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("full"):
-        left_out = [item for item in items if item.get_closest_marker("full")]
-        if left_out:
-            config.hook.pytest_deselected(items=left_out)
-            items[:] = [item for item in items if not item.get_closest_marker("full")]
+    wants_full = config.getoption("full")
+    kinds = [] if wants_full else ["full"] if config.getoption("broad") else ["broad", "full"]
+    left_out = [item for item in items if any(item.get_closest_marker(kind) for kind in kinds)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def repeat_command(config):

@@ -9,6 +9,7 @@ from block.memory_host import MemoryHost, enabled_bytes
 from block.simulation import offer, plain, raw_beats, simulate, split
 from block.test_endpoint import OUTPUTS, device
 from model_devices import BASE, COMMON, CONTROL, MSIX, block, net, transitional
+from selection import broad, full
 from virtio_mmr.config.device import Control, Requester
 from virtio_mmr.gateware.endpoint import Endpoint
 from virtio_mmr.layout import place
@@ -148,7 +149,7 @@ def write(number, address, size, epoch=0):
     return {"function": 0, "epoch": epoch, "address": address, "bytes": size, "context": number, "report": 1}
 
 
-@pytest.mark.parametrize("width", [128, *(pytest.param(width, marks=pytest.mark.full) for width in (64, 256))])
+@pytest.mark.parametrize("width", [128, *full(64, 256)])
 def test_reads_and_writes_run_beside_register_traffic(width):
     link = Link(width=width, seed=width, fates={"unsupported": 0.05, "no_data": 0.05, "wrong_function": 0.05}.items())
     rng = random.Random(width)
@@ -232,8 +233,7 @@ async def cause(ctx, link, vector):
 
 
 @pytest.mark.parametrize("width, flow", [
-    (128, 0.8), *(pytest.param(*other, marks=pytest.mark.full) for other in (
-        (64, 0.3), (64, 0.8), (128, 0.3), (256, 0.3), (256, 0.8)))])
+    (128, 0.8), *full((64, 0.3), (64, 0.8), (128, 0.3), (256, 0.3), (256, 0.8))])
 def test_an_interrupt_leaves_behind_every_write_handed_in_before_its_cause(width, flow):
     link = Link(width=width, seed=width, make=net, flow=flow, reports=0.5)
     rng = random.Random(width)
@@ -310,7 +310,7 @@ def check_blocked(link):
     assert all(packet[0] >> 24 in (0x0A, 0x4A) for packet in link.seen)
 
 
-@pytest.mark.parametrize("closed_by", ["bus_master", "power", "gate", "epoch", "bad_state", "reset"])
+@pytest.mark.parametrize("closed_by", ["bus_master", "gate", "reset", *broad("power", "epoch", "bad_state")])
 def test_nothing_leaves_while_the_gate_is_closed(closed_by):
     link = Link(seed=6, gate_open=closed_by != "gate")
 
@@ -335,7 +335,8 @@ def test_nothing_leaves_while_the_gate_is_closed(closed_by):
     check_blocked(link)
 
 
-@pytest.mark.parametrize("driver, make", [((), block), (EARLY_MODERN_DRIVER, transitional), ((), transitional)])
+@pytest.mark.parametrize("driver, make", [
+    ((), block), (EARLY_MODERN_DRIVER, transitional), *broad(((), transitional))])
 def test_nothing_leaves_before_there_is_a_driver(driver, make):
     link = Link(seed=7, driver=driver, make=make)
     link.run(both(link))
@@ -344,7 +345,7 @@ def test_nothing_leaves_before_there_is_a_driver(driver, make):
 
 @pytest.mark.parametrize("driver, make", [
     (LATE_DRIVER, block), (MODERN_DRIVER, transitional),
-    *(pytest.param(LEGACY_DRIVER, make, marks=pytest.mark.full) for make in (block, transitional))])
+    *full((LEGACY_DRIVER, block), (LEGACY_DRIVER, transitional))])
 def test_a_driver_of_either_kind_opens_the_gate(driver, make):
     link = Link(seed=8, driver=driver, make=make)
     link.run(both(link))
@@ -352,8 +353,8 @@ def test_a_driver_of_either_kind_opens_the_gate(driver, make):
     assert link.done == [(2, 0)]
 
 
-@pytest.mark.parametrize("how", ["status", "bus_master", "level"])
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
+@pytest.mark.parametrize("how", ["level", *broad("status", "bus_master")])
+@pytest.mark.parametrize("seed", [0, *full(1)])
 def test_no_request_leaves_after_the_completion_that_says_it_is_over(how, seed):
     link = Link(width=(64, 128)[seed], seed=seed, fates={"forgotten": 0.05, "unsupported": 0.05}, timeout=600)
     rng = random.Random(seed)

@@ -3,6 +3,7 @@
 import pytest
 from block.dma_bench import Bench
 from block.simulation import offer
+from selection import full
 
 WIDTH = 128
 
@@ -39,7 +40,7 @@ def test_writes_fill_the_stream(field, base, long):
 
 @pytest.mark.parametrize("field, offset, owners", [
     (0, 0, 1), (2, 5, 2),
-    *(pytest.param(*other, marks=pytest.mark.full) for other in ((0, 5, 1), (0, 5, 2), (2, 0, 1), (2, 5, 1)))])
+    *full((0, 5, 1), (0, 5, 2), (2, 0, 1), (2, 5, 1))])
 def test_reads_fill_the_stream(field, offset, owners):
     most, total = 128 << field, 16 * 1024
     # The root port answers in the largest packets and never rests.

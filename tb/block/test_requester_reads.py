@@ -5,6 +5,7 @@ import random
 import pytest
 from block.dma_bench import Answer, Bench, read_request
 from block.memory_host import byte_at
+from selection import broad, full
 
 
 def run_reads(bench, count, *, most=4096):
@@ -20,7 +21,8 @@ def run_reads(bench, count, *, most=4096):
     bench.check(requests)
 
 
-@pytest.mark.parametrize("width, size, count", [(64, 1, 16), (128, 0, 16), (128, 2, 20), (256, 2, 8), (512, 2, 8)])
+@pytest.mark.parametrize("width, size, count", [
+    (64, 1, 16), (128, 2, 20), *broad((128, 0, 16), (256, 2, 8), (512, 2, 8))])
 def test_every_byte_comes_back_in_its_place(width, size, count):
     run_reads(Bench(width, seed=width + size, size=size, host={"noise": 0.02}), count, most=1500)
 
@@ -30,14 +32,14 @@ BAD = {fate: 0.05 for fate in ("unsupported", "retry", "reserved", "aborted", "p
 
 
 @pytest.mark.parametrize("width, seed", [
-    (64, 0), (128, 1), *(pytest.param(*other, marks=pytest.mark.full) for other in ((64, 1), (128, 0)))])
+    (128, 1), *broad((64, 0)), *full((64, 1), (128, 0))])
 def test_bad_completions_end_their_request_once_and_no_other(width, seed):
     host = {"fates": BAD, "noise": 0.05, "boundary": 128 if seed else 64}
     run_reads(Bench(width, seed=seed, size=0, host=host, timeout=1500), 30, most=600)
 
 
 @pytest.mark.parametrize("late, expected", [
-    (780, 4), *(pytest.param(*other, marks=pytest.mark.full) for other in ((300, 0), (560, 4)))])
+    (780, 4), *full((300, 0), (560, 4))])
 def test_completion_that_comes_too_late_is_nobodys_even_if_its_tag_was_wanted(late, expected):
     # All tags are in use again and again while the late completions are on their way.
     bench = Bench(64, seed=7, reads=32, timeout=400, stall=0.0, idle=0.0,
@@ -63,7 +65,7 @@ def test_completion_that_comes_too_late_is_nobodys_even_if_its_tag_was_wanted(la
     assert bench.unexpected == (len(lost) if expected else 0)
 
 
-@pytest.mark.parametrize("extended, most", [(True, 64), (False, 32)])
+@pytest.mark.parametrize("extended, most", [(True, 64), *broad((False, 32))])
 def test_as_many_reads_are_in_flight_as_there_are_tags(extended, most):
     bench = Bench(128, seed=most, extended=extended, idle=0.0, stall=0.0, host={"delay": 0})
     requests = [{"function": 0, "epoch": 0, "address": 4096 * number, "bytes": 4, "owner": number % 8,
@@ -148,7 +150,7 @@ def test_gate_that_closes_within_a_request_ends_it_as_blocked():
     assert bench.answers[1][1].data == bytes(byte_at(0x8001 + i) for i in range(40))
 
 
-@pytest.mark.parametrize("space, boundary, tight", [((20, 400), 64, 0), ((400, 70), 128, 1)])
+@pytest.mark.parametrize("space, boundary, tight", [((400, 70), 128, 1), *broad(((20, 400), 64, 0))])
 def test_no_more_is_asked_than_there_is_room_for(space, boundary, tight):
     bench = Bench(128, seed=8, space=space, idle=0.0, host={"boundary": boundary, "delay": 300})
     run_reads(bench, 24, most=1500)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 from block.dma_bench import Bench, any_range, read_request
+from selection import broad, full
 
 
 def any_writes(rng, count, most):
@@ -29,8 +30,9 @@ def reported(writes, status):
     return [(request["context"], status(request)) for request, _ in writes if request["report"]]
 
 
-@pytest.mark.parametrize("width, size, count", [(64, 1, 16), (128, 0, 16), (128, 2, 20), (256, 2, 8), (512, 2, 8)])
-@pytest.mark.parametrize("stall", [pytest.param(0.0, marks=pytest.mark.full), 0.4])
+@pytest.mark.parametrize("width, size, count", [
+    (64, 1, 16), (128, 2, 20), *broad((128, 0, 16), (256, 2, 8), (512, 2, 8))])
+@pytest.mark.parametrize("stall", [0.4, *full(0.0)])
 def test_every_byte_is_written_and_no_other(width, size, count, stall):
     bench = Bench(width, seed=width + size, size=size, stall=stall, idle=stall)
     writes = any_writes(random.Random(width), count, 1500)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from block.simulation import plain, simulate, stalling
+from selection import broad, full
 from virtio_mmr.gateware.shared_interrupt import SharedInterruptUnit
 from virtio_mmr.gateware.state.function import EventKind
 
@@ -289,9 +290,8 @@ def test_a_message_on_offer_waits_and_a_cause_behind_it_is_pending():
 
 
 @pytest.mark.parametrize(("vectors", "functions", "stall"), [
-    (1, 2, 0.6), (33, 5, 0.6), (3, 64, 0.0),
-    *(pytest.param(*other, marks=pytest.mark.full) for other in (
-        (1, 2, 0.0), (3, 3, 0.0), (3, 3, 0.6), (33, 5, 0.0), (3, 64, 0.6), (70, 2, 0.0), (70, 2, 0.6)))])
+    (33, 5, 0.6), *broad((1, 2, 0.6), (3, 64, 0.0)),
+    *full((1, 2, 0.0), (3, 3, 0.0), (3, 3, 0.6), (33, 5, 0.0), (3, 64, 0.6), (70, 2, 0.0), (70, 2, 0.6))])
 def test_no_cause_is_lost_and_none_is_told_twice(vectors, functions, stall):
     f = Functions(vectors, functions, seed=vectors * functions, stall=stall)
     rng = f.rng

@@ -11,6 +11,7 @@ import pytest
 from block.simulation import raw_beats, raw_packets, simulate
 from block.test_backend import FIELDS, OUT
 from model_devices import entropy, net, transitional
+from selection import broad
 from virtio_mmr.config.device import Datapath
 from virtio_mmr.gateware.backend import ResetCause
 from virtio_mmr.gateware.shell import VerilogShell, generate
@@ -63,7 +64,7 @@ def declared(verilog):
     }
 
 
-@pytest.fixture(scope="module", params=[64, 128, 512])
+@pytest.fixture(scope="module", params=[128, *broad(64, 512)])
 def generated(request):
     config = {64: entropy, 128: transitional, 512: net}[request.param]()
     return request.param, generate(replace(config, datapath=Datapath(width=request.param)))

@@ -6,11 +6,12 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from block.simulation import any_dword, raw_packets, simulate, stalling, taking
+from selection import broad
 from virtio_mmr.gateware.tlp.completion import CompletionBuilder
 from virtio_mmr.spec.tlp import CompletionStatus
 from virtio_mmr_sim.model.tlp import Completion, build
 
-WIDTHS = (64, 128, 256, 512)
+WIDTHS = (64, 128, *broad(256, 512))
 COMPLETER = 0x4A10
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Cat, Module
 from block.simulation import any_dword, concat, header_size, offer, plain, simulate, tlp_beats
+from selection import broad
 from virtio_mmr.gateware.access.interface import Kind
 from virtio_mmr.gateware.tlp.ingress import TlpIngress
 from virtio_mmr.spec.tlp import MESSAGES_ACCEPTED, TlpType
@@ -19,7 +20,7 @@ from virtio_mmr_sim.model.tlp import (
     build,
 )
 
-WIDTHS = (64, 128, 256, 512)
+WIDTHS = (64, 128, *broad(256, 512))
 
 #: Type bits: what becomes of a packet, and the formats that it may have.
 KINDS = {
@@ -229,7 +230,8 @@ def test_every_message_code_is_served_or_logged():
     check_all([build(Message(code=code, payload=None if code % 5 else (1,))) for code in range(256)], 128)
 
 
-@pytest.mark.parametrize("width, stall", [(64, 0.4), (128, 0.0), (128, 0.4), (256, 0.4), (512, 0.0)])
+@pytest.mark.parametrize("width, stall", [
+    (64, 0.4), (128, 0.0), (128, 0.4), *broad((256, 0.4), (512, 0.0))])
 def test_any_traffic_is_parsed_in_order(width, stall):
     rng = random.Random(width)
     packets = [build(random_tlp(rng)) for _ in range(70)]
@@ -238,7 +240,7 @@ def test_any_traffic_is_parsed_in_order(width, stall):
     check_all(packets, width, rng=rng, idle=stall, stall=stall)
 
 
-@pytest.mark.parametrize("width", [64, 128, 512])
+@pytest.mark.parametrize("width", [64, 128, *broad(512)])
 def test_every_length_with_every_wrong_number_of_dwords(width):
     rng = random.Random(width)
     packets = []
@@ -251,7 +253,7 @@ def test_every_length_with_every_wrong_number_of_dwords(width):
     check_all(packets, width, rng=rng, idle=0.1, stall=0.1)
 
 
-@pytest.mark.parametrize("width", [64, 256])
+@pytest.mark.parametrize("width", [64, *broad(256)])
 def test_digest_is_no_payload_and_must_be_there_if_announced(width):
     rng = random.Random(width)
     packets = []

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 from block.simulation import any_dword, offer, plain, simulate, stalling, taking
+from selection import broad, full
 from virtio_mmr.config.device import DeviceConfig, Identity, VirtualFunctions
 from virtio_mmr.gateware.access.interface import Space
 from virtio_mmr.gateware.windows.device import DeviceWindow
@@ -174,7 +175,7 @@ def test_update_shows_nothing_before_it_is_applied_and_everything_then(kind):
 @pytest.mark.parametrize("kind", ["net", "block", "console"])
 @pytest.mark.parametrize("big, stall", [
     (False, 0.0), (True, 0.9),
-    *(pytest.param(*other, marks=pytest.mark.full) for other in ((False, 0.9), (True, 0.0)))])
+    *full((False, 0.9), (True, 0.0))])
 def test_device_hears_of_every_written_byte_and_the_last_value_counts(kind, big, stall):
     rng = random.Random(f"{kind}{big}{stall}")
     dut, slow = make(KINDS[kind], rng, big)
@@ -365,7 +366,7 @@ class ManyFunctions:
 
 @pytest.mark.parametrize("kind", ["net", "block", "console"])
 @pytest.mark.parametrize("functions, big", [
-    (5, True), (256, False), *(pytest.param(*other, marks=pytest.mark.full) for other in ((5, False), (256, True)))])
+    (5, True), *broad((256, False)), *full((5, False), (256, True))])
 def test_functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look(kind, functions, big):
     rng = random.Random(f"{kind}{functions}{big}")
     config = many_functions(KINDS[kind], functions, rng)
@@ -390,7 +391,7 @@ def test_functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_l
 
 @pytest.mark.parametrize("kind", ["net", "block", "console", "rng"])
 @pytest.mark.parametrize(("functions", "alike"), [
-    (2, True), (256, False), *(pytest.param(*other, marks=pytest.mark.full) for other in ((5, False), (256, True)))])
+    (2, True), *broad((256, False)), *full((5, False), (256, True))])
 def test_restored_function_shows_the_image_of_its_number(kind, functions, alike):
     config = many_functions(KINDS[kind], functions, random.Random(kind), alike=alike)
     dut = window_of(config)

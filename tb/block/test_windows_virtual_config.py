@@ -7,6 +7,7 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from block.simulation import any_dword, plain, simulate
+from selection import full
 from virtio_mmr.config import loads
 from virtio_mmr.gateware.access.interface import AccessPort, Space
 from virtio_mmr.gateware.state.virtual import (
@@ -153,7 +154,7 @@ class Functions:
 
 
 @pytest.mark.parametrize("name", [
-    "modern", *(pytest.param(name, marks=pytest.mark.full) for name in DEVICES if name != "modern")])
+    "modern", *full(*(name for name in DEVICES if name != "modern"))])
 def test_any_accesses_to_any_functions_agree_with_the_golden_model(name):
     functions = Functions(name)
     rng = functions.rng

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from selection import full
 from virtio_mmr import cli
 from virtio_mmr_sim import toolchain
 from virtio_mmr_sim.model.function import FunctionModel, Queue
@@ -32,8 +33,7 @@ def test_every_difference_of_the_table_is_met(met):
             assert device == difference.kind or not difference.kind or not met[device][difference.name]
 
 
-@pytest.mark.parametrize("device", ["net", pytest.param("blk", marks=pytest.mark.full),
-                                    pytest.param("rng", marks=pytest.mark.full)])
+@pytest.mark.parametrize("device", ["net", *full("blk", "rng")])
 def test_the_simulated_design_agrees(device):
     toolchain.skip_or_fail("verilator", "g++", "make")
     assert modern_differ.run(device, 4000, seed=21, target="rtl").whole_state == 9

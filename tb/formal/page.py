@@ -18,9 +18,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "proofs.md"
 _HEAD = """\
 # What is proved
 
-Each row is a test in `tb/formal`; `make test-formal` runs those of stage *quick*, `make test-full` all of them. A proof
-that fails prints the line that failed and where its trace is. Write one with `virtio_mmr_sim.formal`: a `Harness` with
-free inputs, the contracts of our streams, `prove`.
+Each row is a test in `tb/formal`; `make test-formal` runs those of stage *quick*, CI those of stage *broad* too,
+`make test-full` all of them. A proof that fails prints the line that failed and where its trace is. Write one with
+`virtio_mmr_sim.formal`: a `Harness` with free inputs, the contracts of our streams, `prove`.
 
 - *induction*: holds in every state that can be reached, for ever. *bounded*: holds for so many clocks from reset; the
   blocks' queues are scaled down there, so that these clocks fill them.
@@ -53,8 +53,7 @@ def row(entry: Proof, seconds: str) -> str:
     """A line of the table."""
     mode = {"prove": "induction", "bmc": "bounded"}[entry.mode.value]
     test = f"`{entry.module.rpartition('.')[2]}.py::{entry.test}`"
-    stage = "full" if entry.full else "quick"
-    cells = (entry.claim, entry.block, mode, entry.depth, entry.cover, entry.engine.value, stage, seconds, test)
+    cells = (entry.claim, entry.block, mode, entry.depth, entry.cover, entry.engine.value, entry.stage, seconds, test)
     return f"| {' | '.join(map(str, cells))} |\n"
 
 

@@ -22,7 +22,8 @@ class Proof:
     engine: Engine
     #: Clocks within which every cover is reached; 0 if the proof covers nothing.
     cover: int
-    full: bool
+    #: The least run that takes it: quick, broad or full.
+    stage: str
     #: Test function and its module.
     test: str
     module: str
@@ -46,11 +47,11 @@ PROOFS: list[Proof] = []
 
 
 def proof(claim: str, *, block: str, mode: Mode = Mode.INDUCTION, depth: int, cover: int = 0,
-          engine: Engine = Engine.YICES, full: bool = False):
+          engine: Engine = Engine.YICES, stage: str = "quick"):
     """Decorator: the function builds the harness; the test fails with the trace's place if the proof does."""
 
     def make(build):
-        entry = Proof(claim, block, mode, depth, engine, cover, full, build.__name__, build.__module__, build)
+        entry = Proof(claim, block, mode, depth, engine, cover, stage, build.__name__, build.__module__, build)
         PROOFS.append(entry)
 
         @functools.wraps(build)
@@ -59,6 +60,6 @@ def proof(claim: str, *, block: str, mode: Mode = Mode.INDUCTION, depth: int, co
             if wrong := entry.run(**parameters):
                 pytest.fail(wrong, pytrace=False)
 
-        return pytest.mark.full(test) if full else test
+        return test if stage == "quick" else getattr(pytest.mark, stage)(test)
 
     return make

@@ -99,16 +99,18 @@ def test_completions():
 
 
 @proof(CLAIM + " (128 bit, a part of a dword late)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=8, cover=16,
-       engine=Engine.BOOLECTOR)
+       engine=Engine.BOOLECTOR, stage="broad")
 def test_completions_with_late_dwords():
     return completions(128, 3, late=True)
 
 
-@proof(CLAIM + " (64 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, full=True)
+@proof(CLAIM + " (64 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=11,
+       engine=Engine.BOOLECTOR, stage="full")
 def test_completions_at_64_bits():
     return completions(64, 4)
 
 
-@proof(CLAIM + " (256 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, full=True)
+@proof(CLAIM + " (256 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=11,
+       engine=Engine.BOOLECTOR, stage="full")
 def test_completions_at_256_bits():
     return completions(256, 7)

@@ -50,7 +50,7 @@ def test_outer_streams():
 
 
 @proof("a reset in any clock returns the function to its reset values within two clocks",
-       block="Endpoint", depth=4, cover=13)
+       block="Endpoint", depth=4, cover=13, stage="broad")
 def test_reset_in_any_clock():
     h = Harness(with_reset=True)
     dut = h.add(Endpoint(config.loads(DEVICE)))

@@ -102,16 +102,16 @@ def test_payloads():
     return payloads(128, 3)
 
 
-@proof(CLAIM + " (128 bit)", block="TlpIngress", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, full=True)
+@proof(CLAIM + " (128 bit)", block="TlpIngress", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, stage="full")
 def test_longer_payloads():
     return payloads(128, 4)
 
 
-@proof(CLAIM + " (64 bit)", block="TlpIngress", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, full=True)
+@proof(CLAIM + " (64 bit)", block="TlpIngress", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, stage="full")
 def test_payloads_at_64_bits():
     return payloads(64, 4)
 
 
-@proof(CLAIM + " (256 bit)", block="TlpIngress", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, full=True)
+@proof(CLAIM + " (256 bit)", block="TlpIngress", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, stage="full")
 def test_payloads_at_256_bits():
     return payloads(256, 4)

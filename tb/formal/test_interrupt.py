@@ -59,7 +59,7 @@ def test_causes():
 
 
 @proof("the same with two groups of pending bits: bounded, since a visit takes many clocks",
-       block="InterruptUnit, VectorTable", mode=Mode.BOUNDED, depth=8, cover=10, full=True)
+       block="InterruptUnit, VectorTable", mode=Mode.BOUNDED, depth=8, cover=10, stage="full")
 def test_two_groups():
     h, dut, shown, _, owed, sends = unit(34)
     h.check(~owed | dut._wanted | dut._visiting)

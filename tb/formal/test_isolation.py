@@ -123,6 +123,6 @@ def test_functions_are_isolated():
 
 
 @proof(CLAIM, block="Schedule, FunctionState, QueueTable, DeviceWindow, windows, NotifyUnit, Turns, SharedGate",
-       mode=Mode.BOUNDED, depth=9, engine=Engine.BOOLECTOR, full=True)
+       mode=Mode.BOUNDED, depth=9, engine=Engine.BOOLECTOR, stage="full")
 def test_functions_are_isolated_for_longer():
     return twins()

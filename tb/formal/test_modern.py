@@ -74,7 +74,7 @@ class ModernHarness(Harness):
 @proof("after power-on, a function level reset and a status reset through either window, every register of the "
        "common configuration shows its reset value, and no queue shows a size, an address or a vector of before "
        "(MOD-07)",
-       block="FunctionState, RegisterWindow, ModernQueueTable", depth=3, cover=6)
+       block="FunctionState, RegisterWindow, ModernQueueTable", depth=3, cover=6, stage="broad")
 def test_reset_restores_the_common_configuration():
     h = ModernHarness()
     shown = h.dut.common.reply.p.data

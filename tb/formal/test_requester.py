@@ -15,7 +15,7 @@ TAGS = 4
 
 
 @proof("a tag is never handed out while it is in use, nor for a time-out after it came back as suspect",
-       block="TagPool", mode=Mode.BOUNDED, depth=18, cover=18)
+       block="TagPool", mode=Mode.BOUNDED, depth=18, cover=18, stage="broad")
 def test_tags():
     h = Harness()
     tags = 2
@@ -46,7 +46,7 @@ def test_tags():
 
 @proof("pieces follow each other without a gap or an overlap from the first byte to the last, none crosses a multiple "
        "of the largest packet, and the byte enables are those of the piece", block="Cutter", mode=Mode.BOUNDED,
-       depth=11, cover=12, full=True)
+       depth=11, cover=12, stage="full")
 def test_cutter():
     h = Harness()
     dut = h.add(Cutter(4, 512), driven={"size"})
@@ -89,7 +89,7 @@ def test_cutter():
 
 
 @proof("each read of an owner is handed on once, in order, and only when its row says that it has ended",
-       block="OwnerQueues", mode=Mode.BOUNDED, depth=18, cover=20)
+       block="OwnerQueues", mode=Mode.BOUNDED, depth=18, cover=20, stage="broad")
 def test_owners():
     h = Harness()
     dut = h.add(OwnerQueues(64, 128, TAGS), driven={"written", "written_tag", "progress", "issued"})
@@ -214,7 +214,7 @@ def test_reader():
 
 @proof("packets of writes stay until they are taken and leave without a gap; every write is reported once, or not",
        block="WriteBuilder", mode=Mode.BOUNDED, depth=16, cover=16, engine=Engine.BOOLECTOR,
-       full=True)
+       stage="full")
 def test_writer():
     h = Harness()
     dut = h.add(WriteBuilder(64, 128), driven={"size"})

@@ -130,7 +130,7 @@ def test_queues_of_many_functions():
 
 @proof("a queue's addresses, size, vector and notification data change when they are written, and never with another "
        "queue or another function; every change is seen by the next look, at every distance",
-       block="ModernQueueTable", mode=Mode.BOUNDED, depth=6, cover=6)
+       block="ModernQueueTable", mode=Mode.BOUNDED, depth=6, cover=6, stage="broad")
 def test_modern_queues_of_many_functions():
     h = Harness()
     dut = h.add(ModernQueueTable(**MANY, has_data=True))
@@ -180,7 +180,7 @@ def test_device_configuration_of_many_functions():
     return configuration_bytes()
 
 
-@proof(BYTES, block="DeviceWindow", mode=Mode.BOUNDED, depth=8, full=True)
+@proof(BYTES, block="DeviceWindow", mode=Mode.BOUNDED, depth=8, stage="full")
 def test_device_configuration_of_many_functions_for_longer():
     return configuration_bytes()
 

@@ -104,7 +104,7 @@ def test_walks():
     return walks(longest=3)
 
 
-@proof(CLAIM, block="AccessSequencer", mode=Mode.BOUNDED, depth=13, engine=Engine.BOOLECTOR, full=True)
+@proof(CLAIM, block="AccessSequencer", mode=Mode.BOUNDED, depth=13, engine=Engine.BOOLECTOR, stage="full")
 def test_walks_for_longer():
     return walks(longest=5)
 

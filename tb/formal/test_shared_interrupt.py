@@ -127,7 +127,7 @@ def unit(vectors):
 
 @proof("of two functions, each cause becomes the pending bit of its own vector once, unless a reset comes first, and "
        "nothing else does; pending bits, masks and entries read as what happened to them (MSX-03, MSX-04, LEG-13)",
-       block="SharedInterruptUnit, SharedVectorTable", mode=Mode.BOUNDED, depth=12, cover=24)
+       block="SharedInterruptUnit, SharedVectorTable", mode=Mode.BOUNDED, depth=12, cover=24, stage="broad")
 def test_causes_of_two_functions():
     h, sends, dut = unit(2)
     h.cover(sends & dut.message.ready)
@@ -200,11 +200,11 @@ ROWS = ("pending bits, masks and entries of a vector are what happened to it las
         "and functions, at every distance; a group with a vector that could be sent is worth a visit")
 
 
-@proof(ROWS, block="SharedVectorTable", mode=Mode.BOUNDED, depth=10, cover=10)
+@proof(ROWS, block="SharedVectorTable", mode=Mode.BOUNDED, depth=10, cover=10, stage="broad")
 def test_vectors_of_two_functions():
     return table(2)
 
 
-@proof(f"{ROWS} (two groups)", block="SharedVectorTable", mode=Mode.BOUNDED, depth=10, cover=10, full=True)
+@proof(f"{ROWS} (two groups)", block="SharedVectorTable", mode=Mode.BOUNDED, depth=10, cover=10, stage="full")
 def test_groups_of_two_functions():
     return table(GROUP + 1)

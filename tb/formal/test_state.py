@@ -161,7 +161,7 @@ def test_reset_restores_every_table_value():
 
 
 @proof("a reset or a stop opens a new epoch unless the last request has not left yet; an epoch changes in no other "
-       "way, and only its own acknowledgement ends the wait", block="FunctionState", depth=2, cover=9)
+       "way, and only its own acknowledgement ends the wait", block="FunctionState", depth=2, cover=9, stage="broad")
 def test_epochs():
     h = StateHarness()
     row, before = h.row, h.before

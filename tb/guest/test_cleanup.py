@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from selection import broad
 
 
 def children(parent):
@@ -83,7 +84,8 @@ def environment(guest_parts, tmp_path):
 COMMAND = [sys.executable, "-m", "virtio_mmr.cli", "guest", "seabios", "--show", "hypervisor"]
 
 
-@pytest.mark.parametrize("victim", ["the guest", "the server, by SIGKILL", "the server, by SIGTERM"])
+@pytest.mark.parametrize("victim", [
+    "the server, by SIGKILL", "the server, by SIGTERM", *broad("the guest")])
 def test_a_run_that_is_killed_leaves_nothing_behind(victim, environment, tmp_path):
     with started(COMMAND, environment) as (run, output):
         [guest] = wait_for(lambda: guests(run), run, output)

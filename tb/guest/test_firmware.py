@@ -14,6 +14,7 @@ def test_seabios_boots_from_the_design_and_copies_sectors(show, guest_parts):
     assert not found.problems, (found.problems, found.said)
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("show", SHOWS)
 def test_ipxe_loads_a_file_through_the_design_and_runs_it(show, guest_parts):
     guest_parts("ipxe")

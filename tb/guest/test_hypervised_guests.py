@@ -78,6 +78,7 @@ def drive(session, machine, accepted):
     return {at for at in range(0x8000) if before[at] != after[at]}
 
 
+@pytest.mark.broad
 def test_a_driver_that_accepts_a_forbidden_feature_is_stopped_with_its_memory_untouched():
     toolchain.skip_or_fail("verilator", "g++", "make")
     event_index = 1 << 29

@@ -11,6 +11,7 @@ from virtio_mmr_sim.guest.designs import Show
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.jsonl"))
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_a_recorded_guest_reads_what_it_read(path):
     toolchain.skip_or_fail("verilator", "g++", "make")

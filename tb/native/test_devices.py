@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from attached import Machine
+from selection import full
 from system.devices import both_interfaces
 from virtio_mmr import config
 from virtio_mmr.config.device import Space
@@ -409,7 +410,7 @@ def test_whatever_stands_in_memory_the_device_answers_or_stops(design, image, se
     disk.close()
 
 
-@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.full) for seed in range(5, 200))])
+@pytest.mark.parametrize("seed", [*range(5), *full(*range(5, 200))])
 def test_whatever_the_link_and_the_driver_do_every_request_is_served_right(design, image, seed):
     """Random gaps and stalls; bursts of requests, in the middle of which the gate closes, or the driver resets."""
     rng = random.Random(seed)

@@ -1,6 +1,7 @@
 """DMA of the generated design against a host that judges every packet."""
 
 import pytest
+from selection import broad
 from virtio_mmr import config
 from virtio_mmr_sim import toolchain
 
@@ -32,7 +33,7 @@ WITH_DMA = {
 }
 
 
-@pytest.fixture(scope="module", params=WITH_DMA)
+@pytest.fixture(scope="module", params=["narrow", *broad("wide")])
 def reaching(request):
     """A simulated device that does DMA, and what it was generated from."""
     text = "\n".join(line.strip() for line in WITH_DMA[request.param].splitlines())

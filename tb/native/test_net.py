@@ -5,11 +5,13 @@ import random
 import frames
 import pytest
 from attached import Machine
+from selection import full
 from system.devices import both_interfaces
 from virtio_mmr import config
 from virtio_mmr_sim import toolchain
 
 toolchain.skip_or_fail("verilator", "g++", "make")
+pytestmark = pytest.mark.broad
 
 from virtio_mmr_sim.device.net import Net  # noqa: E402
 from virtio_mmr_sim.device.network.mirror import Mirror, turned  # noqa: E402
@@ -296,7 +298,7 @@ def test_whatever_the_rings_say_the_link_stays_up(design, seed):
     assert machine.model.violation_counts() == {}
 
 
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.full) for seed in range(4, 150))])
+@pytest.mark.parametrize("seed", [*range(4), *full(*range(4, 150))])
 def test_what_happens_to_one_function_leaves_the_others_alone(design, seed):
     """Frames of the physical function and of virtual ones, while one after the other is reset, stopped, or taken away.
 

@@ -232,14 +232,15 @@ DEVICES = {
         series7(net(64, reaches=True)), series7(net(128, reaches=True)), series7(TRANSITIONAL), *CARDS, *RECORDED)
 }
 
-#: The widths that are in wide use, and the odd ones out.
-USUAL = ("net-64", "net-128", "block-io", "rng")
+#: The width that is in widest use with everything there is, and the odd one out; the other width, and a device with no
+#: configuration.
+USUAL, USUAL_TOO = ("net-128", "block-io"), ("net-64", "rng")
 
 #: Streams that are wider.
 WIDE = ("net-256", "net-512")
 
 #: Those with a modern interface.
-MODERN = ("transitional", "transitional-rng")
+MODERN, MODERN_TOO = ("transitional",), ("transitional-rng",)
 
 #: Devices with virtual functions.
 VIRTUAL_DEVICES = ("virtual",)

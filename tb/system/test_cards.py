@@ -1,7 +1,6 @@
 """The example tops beside hard IP, with models of the blocks inside of them."""
 
-DEVICES = ("card-7series",)
-FULL = ("card-ultrascale",)
+DEVICES, BROAD, FULL = (), ("card-7series",), ("card-ultrascale",)
 
 BENCH = "bench_cards"
 

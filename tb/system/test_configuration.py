@@ -1,8 +1,8 @@
 """Configuration space over TLPs: statements CFG-01 to CFG-15 of the test plan, and the MSI-X table."""
 
-from system.devices import BEHIND_HARD_IP, USUAL
+from system.devices import BEHIND_HARD_IP, USUAL, USUAL_TOO
 
-DEVICES = USUAL
+DEVICES, BROAD = USUAL, USUAL_TOO
 FULL = BEHIND_HARD_IP
 
 BENCH = "bench_configuration"

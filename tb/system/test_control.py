@@ -1,8 +1,8 @@
 """The control page: statements MMR-20 to MMR-25 of the test plan."""
 
-from system.devices import BEHIND_HARD_IP, USUAL
+from system.devices import BEHIND_HARD_IP, USUAL, USUAL_TOO
 
-DEVICES = USUAL
+DEVICES, BROAD = USUAL, USUAL_TOO
 FULL = BEHIND_HARD_IP
 
 BENCH = "bench_control"

@@ -1,8 +1,8 @@
 """Sequences of real drivers: statements LEG-51 to LEG-53 of the test plan."""
 
-from system.devices import BEHIND_HARD_IP, USUAL
+from system.devices import BEHIND_HARD_IP, USUAL, USUAL_TOO
 
-DEVICES = USUAL
+DEVICES, BROAD = USUAL, USUAL_TOO
 FULL = BEHIND_HARD_IP
 
 BENCH = "bench_driver"

@@ -1,8 +1,8 @@
 """An independent root complex enumerates the device: parts of MMR, CFG and LEG of the test plan."""
 
-from system.devices import BEHIND_EACH_KIND, USUAL
+from system.devices import BEHIND_EACH_KIND, USUAL, USUAL_TOO
 
-DEVICES = (*USUAL, *BEHIND_EACH_KIND)
+DEVICES, BROAD = (*USUAL, *BEHIND_EACH_KIND), USUAL_TOO
 FULL = ("pcie4-64", "pcie4-256", "pcie4c-128", "series7-net-64")
 
 BENCH = "bench_enumeration"

@@ -2,7 +2,7 @@
 
 from system.devices import GOLDEN_DEVICES
 
-DEVICES, FULL = GOLDEN_DEVICES[:1], GOLDEN_DEVICES[1:]
+DEVICES, BROAD, FULL = (), GOLDEN_DEVICES[:1], GOLDEN_DEVICES[1:]
 
 BENCH = "bench_golden"
 

@@ -2,7 +2,7 @@
 
 from system.devices import BEHIND_HARD_IP
 
-DEVICES = ("net-128", "block", "rng")
+DEVICES, BROAD = ("net-128",), ("block", "rng")
 FULL = BEHIND_HARD_IP
 
 BENCH = "bench_hypervisor"

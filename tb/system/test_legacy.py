@@ -1,8 +1,8 @@
 """The legacy window, register by register: statements LEG-01 to LEG-50 and LEG-54 of the test plan."""
 
-from system.devices import BEHIND_HARD_IP, USUAL
+from system.devices import BEHIND_HARD_IP, USUAL, USUAL_TOO
 
-DEVICES = USUAL
+DEVICES, BROAD = USUAL, USUAL_TOO
 FULL = BEHIND_HARD_IP
 
 BENCH = "bench_legacy"

@@ -1,8 +1,8 @@
 """Random packets against the golden model, at every width."""
 
-from system.devices import BEHIND_EACH_KIND, USUAL, WIDE
+from system.devices import BEHIND_EACH_KIND, MODERN, USUAL, USUAL_TOO, WIDE
 
-DEVICES = (*USUAL, "transitional", *BEHIND_EACH_KIND)
+DEVICES, BROAD = (*USUAL, *MODERN, *BEHIND_EACH_KIND), USUAL_TOO
 FULL = (*WIDE, "pcie4-64", "pcie4-256", "pcie4-transitional", "series7-net-64", "series7-transitional")
 
 BENCH = "bench_random"

@@ -1,8 +1,8 @@
 """The core's reset input, at any moment."""
 
-from system.devices import BEHIND_HARD_IP, USUAL
+from system.devices import BEHIND_HARD_IP, USUAL, USUAL_TOO
 
-DEVICES = USUAL
+DEVICES, BROAD = USUAL, USUAL_TOO
 FULL = BEHIND_HARD_IP
 
 BENCH = "bench_reset"

@@ -1,8 +1,8 @@
 """The transaction layer: statements TLP-01 to TLP-22 of the test plan."""
 
-from system.devices import BEHIND_HARD_IP, USUAL, WIDE
+from system.devices import BEHIND_HARD_IP, USUAL, USUAL_TOO, WIDE
 
-DEVICES = USUAL
+DEVICES, BROAD = USUAL, USUAL_TOO
 FULL = (*WIDE, *BEHIND_HARD_IP)
 
 BENCH = "bench_transport"

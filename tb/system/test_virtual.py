@@ -2,7 +2,7 @@
 
 from system.devices import VIRTUAL_DEVICES
 
-DEVICES = (*VIRTUAL_DEVICES, "pcie4-virtual")
+DEVICES, BROAD = VIRTUAL_DEVICES, ("pcie4-virtual",)
 
 BENCH = "bench_virtual"
 

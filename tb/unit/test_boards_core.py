@@ -39,7 +39,8 @@ def test_every_check_passes(name, device):
 
 
 @pytest.mark.parametrize(("name", "device"), [
-    pytest.param(name, device, marks=() if name == "pcie-squirrel" else (FULL,)) for name, device, _ in PROJECTS])
+    pytest.param(name, device, marks=pytest.mark.broad if name == "pcie-squirrel" else FULL)
+    for name, device, _ in PROJECTS])
 def test_it_maps_to_the_family(name, device):
     """At 64 bits each time: a memory that no part has was found like this once."""
     toolchain.skip_or_fail("yosys")

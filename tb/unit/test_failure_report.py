@@ -12,7 +12,7 @@ CASES = ("reads_then_fails", "leaves_a_completion_behind", "passes")
 
 
 @pytest.fixture(scope="module", params=[
-    pytest.param(False, id="plain"), pytest.param(True, id="waves", marks=pytest.mark.full)])
+    pytest.param(False, id="plain", marks=pytest.mark.broad), pytest.param(True, id="waves", marks=pytest.mark.full)])
 def run(request, tmp_path_factory):
     toolchain.skip_or_fail("verilator", "g++", "make")
     output = tmp_path_factory.mktemp("planted")
