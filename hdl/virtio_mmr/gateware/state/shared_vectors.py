@@ -119,8 +119,8 @@ class SharedVectorTable(wiring.Component):
 
         # --- The group's bits -----------------------------------------------------------------------------
         group_row = data.StructLayout({"written": width, "unmasked": width, "pending": width, "last": place_bits})
-        m.submodules.groups = bits = RowStore(
-            group_row, self._functions << group_bits, latency=2)
+        # Compared late: with early numbers here, too, abc9 of yosys 0.70 ended without a word.
+        m.submodules.groups = bits = RowStore(group_row, self._functions << group_bits, latency=2)
         now, new = Signal(group_row), Signal(group_row)
         m.d.comb += [
             rows.look.eq(self.look),
