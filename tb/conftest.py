@@ -50,18 +50,20 @@ def devices(metafunc):
         return [bench.Device(chosen.stem, chosen.read_text())]
     from system.devices import DEVICES
 
-    kinds = [[DEVICES[name] for name in getattr(metafunc.module, list_name, ())]
-             for list_name in ("DEVICES", "BROAD", "FULL")]
-    return [*kinds[0], *broad(*kinds[1]), *full(*kinds[2])]
+    always, with_broad, with_full = (
+        [DEVICES[name] for name in getattr(metafunc.module, names, ())] for names in ("DEVICES", "BROAD", "FULL"))
+    return [*always, *broad(*with_broad), *full(*with_full)]
 
 
 def pytest_collection_modifyitems(config, items):
-    wants_full = config.getoption("full")
-    kinds = [] if wants_full else ["full"] if config.getoption("broad") else ["broad", "full"]
-    left_out = [item for item in items if any(item.get_closest_marker(kind) for kind in kinds)]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+    if config.getoption("full"):
+        return
+    unwanted = ["full"] if config.getoption("broad") else ["broad", "full"]
+    taken, left_out = [], []
+    for item in items:
+        (left_out if any(item.get_closest_marker(mark) for mark in unwanted) else taken).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = taken
 
 
 def repeat_command(config):

@@ -90,6 +90,11 @@ FAULTS = (
             "access_sequencer", "at_least_sixteen_more_requests_are_taken_while_the_flag_is_high"), bench(
             "transport", "writes_are_taken_while_the_link_takes_nothing"))),
     Fault(
+        "access/sequencer.py", "w.simple.eq((p.write | single) & (p.kind != Kind.CONFIG))",
+        "w.simple.eq(p.write | single)",
+        "a configuration read shows the register of the one before", (bench(
+            "configuration", "every_dword_answers_and_shows_its_reset_value"),)),
+    Fault(
         "access/sequencer.py", "Mux(piece_last & ends, head.last_be, 0b1111)", "Mux(ends, head.last_be, 0b1111)",
         "byte enables of the last dword reach those before it", (proof("sequencer", "walks"),)),
     Fault(

@@ -1,4 +1,4 @@
-"""Random packets against the golden model, at every width."""
+"""Random packets against the golden model; at every width with ``--full``."""
 
 from system.devices import BEHIND_EACH_KIND, MODERN, USUAL, USUAL_TOO, WIDE
 

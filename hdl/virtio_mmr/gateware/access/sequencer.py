@@ -55,11 +55,8 @@ class Waiting(data.Struct):
     #: Byte count and lower address are those of a memory read.
     memory: unsigned(1)
     poisoned: unsigned(1)
-    #: One dword, or a write.
-    single: unsigned(1)
-    #: It needs no clock to be prepared in; it is completed in pieces.
-    prepared: unsigned(1)
-    long: unsigned(1)
+    #: One dword or a write, and not to configuration space: it needs no clock of preparation.
+    simple: unsigned(1)
     #: Dwords; 0 stands for 1024.
     length: unsigned(10)
     first_be: unsigned(4)
@@ -214,9 +211,7 @@ class AccessSequencer(wiring.Component):
             w.write.eq(p.write),
             w.memory.eq((p.kind == Kind.MEMORY) | p.locked),
             w.poisoned.eq(p.poisoned),
-            w.single.eq(p.write | single),
-            w.prepared.eq(w.single & (p.kind != Kind.CONFIG)),
-            w.long.eq(~w.single & ~nowhere),
+            w.simple.eq((p.write | single) & (p.kind != Kind.CONFIG)),
             w.length.eq(p.length),
             w.first_be.eq(p.first_be),
             w.last_be.eq(p.last_be),
@@ -234,7 +229,7 @@ class AccessSequencer(wiring.Component):
         # With several functions a hold, which is late, is no matter for the choice: it only keeps it from going.
         may_choose, held = (C(1), self.hold) if several else (~self.hold, C(0))
         waiting = queue.head.valid & may_choose
-        head_long = head.long
+        head_long = ~head.simple & below(head.place.bar, CONFIG)
         # A long read is prepared in one clock, its next piece cut in another, and then walked. It is counted from the
         # boundary in front of it: `owed` dwords from the start of this piece's block on.
         prepared, cut, walking, first_piece = Signal(), Signal(), Signal(), Signal()
@@ -242,7 +237,7 @@ class AccessSequencer(wiring.Component):
         piece_left, ends = Signal(6), Signal()
         start = Signal(5)
         m.d.comb += start.eq(Mux(first_piece, head.place.offset[:5], 0))
-        with m.If(waiting & ~head.prepared & ~prepared):
+        with m.If(waiting & ~head.simple & ~prepared):
             m.d.sync += [
                 prepared.eq(1),
                 first_piece.eq(1),
@@ -259,7 +254,7 @@ class AccessSequencer(wiring.Component):
         # functions it is stored a clock later.
         resting, ended = Signal(), Signal()
         may_start = self.room & ~resting
-        head_may_start = waiting & may_start & Mux(head_long, cut, head.prepared | prepared)
+        head_may_start = waiting & may_start & Mux(head_long, cut, head.simple | prepared)
         writing = Signal()
         prefer_head = Signal()
         at_once = single & (p.kind != Kind.CONFIG) & may_start & queue.empty
@@ -414,7 +409,7 @@ class AccessSequencer(wiring.Component):
         ]
         with m.If(~chosen.memory):
             m.d.sync += [c.byte_count.eq(4), c.lower_address.eq(0)]
-        with m.Elif(from_head & ~head.single):
+        with m.Elif(from_head & ~head.simple):
             m.d.sync += c.byte_count.eq(bytes_left)
             with m.If(~first_piece):
                 m.d.sync += c.lower_address.eq(0)
