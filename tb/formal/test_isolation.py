@@ -34,11 +34,11 @@ def test_every_write_goes_to_its_functions_row():
     return h
 
 
-def twins() -> Harness:
+def twins(*, with_modern: bool = False) -> Harness:
     """Two paths; one function's inputs, whichever it is, are equal in both, and so are the clocks that are taken."""
     h = Harness()
     mine = h.constant(1, "mine")
-    one, two = paths = SharedPath(h, "one"), SharedPath(h, "two")
+    one, two = paths = [SharedPath(h, name, with_modern=with_modern) for name in ("one", "two")]
     for path in paths:
         path.promises()
 
@@ -85,6 +85,10 @@ def twins() -> Harness:
         h.check(~(filled & (left.number == mine)) | same(left.row, right.row))
         h.check(~(filled & (left.coming_number == mine)) | same(left.coming, right.coming))
 
+    if with_modern:
+        left, right = one.table._rows, two.table._rows
+        h.check(~(filled & (one.function[0] == mine)) | (left.number == right.number) & same(left.row, right.row))
+
     # What it answers, keeps and emits.
     happens = (one.function[0] == mine) & (one.executed.valid | one.eventful)
     answers = (one.function[0] == mine) & one.executed.valid
@@ -126,3 +130,10 @@ def test_functions_are_isolated():
        mode=Mode.BOUNDED, depth=9, engine=Engine.BOOLECTOR, stage="full")
 def test_functions_are_isolated_for_longer():
     return twins()
+
+
+@proof(f"{CLAIM}; with the modern windows beside the legacy ones",
+       block="Schedule, FunctionState, ModernQueueTable, DeviceWindow, windows, NotifyUnit, Turns, SharedGate",
+       mode=Mode.BOUNDED, depth=6, cover=7, engine=Engine.BOOLECTOR, stage="broad")
+def test_transitional_functions_are_isolated():
+    return twins(with_modern=True)

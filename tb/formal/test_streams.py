@@ -7,6 +7,7 @@ from virtio_mmr.gateware.adapters.raw import RawReceiver, RawTransmitter
 from virtio_mmr.gateware.backend import DmaStatus
 from virtio_mmr.gateware.requester.port import RequesterPort
 from virtio_mmr.gateware.tlp.egress import TlpEgress
+from virtio_mmr.gateware.tlp.order import OrderedEgress
 from virtio_mmr_sim.formal import Harness, Mode, PacketContract, Side, StreamContract
 
 #: One instance for each way in which widths differ.
@@ -43,6 +44,59 @@ def test_egress():
         h.check(inside[i] == (packets.inside & (dut._owner == i)))
         h.check(~(dut._held & (dut._owner == i)) | dut.sources[i].valid)
     h.check(dut._owner < 3)
+    return h
+
+
+@proof("packets of completions, messages and requests leave whole and without a gap, and each beat stays until it is "
+       "taken, whatever tickets say", block="OrderedEgress", depth=2, cover=10)
+def test_ordered_egress():
+    h = Harness()
+    for width in (64, 128):
+        dut = h.add(OrderedEgress(width, 2), f"dut_{width}")
+
+        def source(name, port, width=width):
+            """A lawful one; whether a packet of it has begun."""
+            StreamContract.watch(h, f"{name}_{width}", port, Side.ASSUME)
+            return PacketContract.watch(h, f"{name}_packets_{width}", port, Side.ASSUME, gapless=True).inside
+
+        completing = source("completions", dut.completions)
+        telling = [source(f"messages_{i}", port) for i, port in enumerate(dut.messages)]
+        writing, reading = source("writes", dut.writes), source("reads", dut.reads)
+        StreamContract.watch(h, f"beats_{width}", dut.beats)
+        sent = PacketContract.watch(h, f"packets_{width}", dut.beats, gapless=True).inside
+        raw, message = dut._requests.raw, dut._message_egress
+
+        # Whose packet it is.
+        h.check(~sent | dut._held)
+        h.check(~(dut._holds_request & dut._holds_message))
+        by_request, by_message = dut._held & dut._holds_request, dut._held & dut._holds_message
+        by_completion = dut._held & ~dut._holds_request & ~dut._holds_message
+        h.check(completing == (sent & by_completion))
+        h.check(~by_completion | dut.completions.valid)
+        h.check(~by_request | raw.valid)
+        told = message._owner
+        for i, inside in enumerate(telling):
+            h.check(inside == (sent & by_message & (told == i)))
+            h.check(~(message._held & (told == i)) | dut.messages[i].valid)
+        h.check(~by_message | message._held)
+
+        # Requests: whose packet enters the transmitter, and what of it stands in its register.
+        inside, was_read = dut._inside, dut._was_read
+        h.check(~writing | (inside & ~was_read))
+        h.check(~reading | (inside & was_read))
+        h.check(~(inside & was_read) | dut.reads.valid)
+        h.check(~(inside & ~was_read) | dut.writes.valid)
+        entered = writing | reading
+        begun = entered | dut._requests._half if width == 64 else entered
+        requesting = sent & by_request
+        with h.m.If(raw.valid):
+            h.check(raw.p.last == ~begun)
+        with h.m.Else():
+            h.check(~begun & ~requesting)
+        if width == 64:
+            h.check(~dut._requests._half | (inside & ~entered))
+        for whose in (by_request, by_message, by_completion):
+            h.cover(sent & whose)
     return h
 
 

@@ -357,7 +357,9 @@ class Stimulus:
         course = [(Space.COMMON, 0x16, 2, queue), (Space.COMMON, 0x18, 2, size)]
         course += [(Space.COMMON, offset, 4, self.rng.getrandbits(32)) for offset in range(0x20, 0x38, 4)]
         course += [(Space.COMMON, 0x1C, 2, 1)]
-        course += [(Space.NOTIFY, at, 4, self.rng.getrandbits(16) << 16 | queue)] * self.rng.randrange(1, 4)
+        # Sometimes beside its address.
+        course += [(Space.NOTIFY, at + 4 * self.chance(0.2), 4, self.rng.getrandbits(16) << 16 | queue)
+                   for _ in range(self.rng.randrange(1, 4))]
         if self.chance(0.6):
             course += [(Space.COMMON, 0x16, 2, queue), (Space.COMMON, 0x3A, 2, 1)]
         return course

@@ -184,7 +184,7 @@ class ModernQueueTable(wiring.Component):
 
     def _add_block_rows(self, m: Module, areas, enables):
         """Rows in block RAM, which are written whole; gives what is stored."""
-        m.submodules.rows = rows = RowStore(self._row, self._place.rows, latency=1)
+        m.submodules.rows = self._rows = rows = RowStore(self._row, self._place.rows, latency=1)
         row = rows.row
         m.d.comb += [
             rows.look.eq(self._place.number(self.look_function, self.look_queue)),

@@ -78,7 +78,7 @@ class OrderedEgress(wiring.Component):
         beats, completions = self.beats, self.completions
 
         # --- Messages -----------------------------------------------------------------------------------
-        m.submodules.message = message_egress = TlpEgress(self._width, max(self._messages, 1))
+        m.submodules.message = self._message_egress = message_egress = TlpEgress(self._width, max(self._messages, 1))
         message, known, stays, cleared = message_egress.beats, Signal(), Signal(), Signal()
         for source, entrance in zip(self.messages, message_egress.sources, strict=False):
             wiring.connect(m, wiring.flipped(source), entrance)
@@ -92,8 +92,9 @@ class OrderedEgress(wiring.Component):
             m.d.sync += self.now.eq(self.complete)
 
         # --- Requests, one packet after the other -------------------------------------------------------
-        m.submodules.requests = requests = RawTransmitter(self._width)
+        m.submodules.requests = self._requests = requests = RawTransmitter(self._width)
         joined, inside, was_read, is_read = requests.beats, Signal(), Signal(), Signal()
+        self._inside, self._was_read = inside, was_read
         m.d.comb += is_read.eq(Mux(inside, was_read, self.reads.valid))
         with m.If(is_read):
             m.d.comb += [joined.valid.eq(self.reads.valid), joined.p.eq(self.reads.p),
@@ -112,7 +113,7 @@ class OrderedEgress(wiring.Component):
         raw = requests.raw
         held, holds_request, chosen, turn = Signal(), Signal(), Signal(), Signal()
         holds_message, chosen_message = Signal(), Signal()
-        self._held, self._holds_request = held, holds_request
+        self._held, self._holds_request, self._holds_message = held, holds_request, holds_message
         # Everything that was complete before it has left.
         due = raw.valid & (ticket == self.left)
         write_here = raw.valid & ~request_is_read
