@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Used if no device file is given.
 DEFAULT = 'schema = 1\n[device]\nkind = "net"\n'
 
+#: From so many packets or requests on, a fast model is worth the time that the compiler takes for it.
+MANY = 200_000
+
 
 def add(subparsers: Subparsers) -> None:
     """Declares the verb."""
@@ -50,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
                       "add a [requester] section to the device file, as in examples/net-dma.toml")
     progress("building the device ...")
     try:
-        with NativeModel(config, waves=args.waves) as native:
+        with NativeModel(config, waves=args.waves, optimize=(args.dma or args.tlps) >= MANY) as native:
             if args.dma:
                 return _transfers(args, fuzz_dma.run(native, config, args.dma, args.seed, repeat=repeat), native.now)
             statistics = fuzz.run(
