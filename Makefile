@@ -4,7 +4,7 @@
 #   make test        the regression, stage by stage; each stage is a target of its own
 #
 # `make test PYTEST_OPTIONS=--broad` is what CI runs: more devices, guests, widths and proofs of the same kinds.
-# `make test-full` adds the judged volumes, long proofs and mutations. PYTEST_OPTIONS is handed to every
+# `make test-full` adds the large volumes, long proofs and mutations. PYTEST_OPTIONS is handed to every
 # stage that pytest runs, e.g. `make test-system PYTEST_OPTIONS="-k legacy --waves"`.
 
 PYTHON ?= python3

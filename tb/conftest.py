@@ -28,7 +28,7 @@ def pytest_addoption(parser):
     group.addoption("--jobs", type=int, default=os.cpu_count() or 1, help="simulator runs at a time")
     group.addoption("--device", type=Path, help="run the benches on this device file instead of the built-in ones")
     group.addoption("--broad", action="store_true", help="also run what is marked broad: what CI runs")
-    group.addoption("--full", action="store_true", help="also run what is marked broad or full: judged volumes")
+    group.addoption("--full", action="store_true", help="also run what is marked broad or full: large volumes")
 
 
 def pytest_generate_tests(metafunc):

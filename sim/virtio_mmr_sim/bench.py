@@ -36,7 +36,7 @@ from . import design, toolchain
 #: Environment variables of a run: the design's folder, the seed, the transaction log.
 DESIGN, SEED, LOG = "VIRTIO_MMR_DESIGN", "VIRTIO_MMR_SEED", "VIRTIO_MMR_TRANSACTIONS"
 
-#: Environment variable that is set when judged volumes are wanted.
+#: Environment variable that is set when large volumes are wanted.
 FULL = "VIRTIO_MMR_FULL"
 
 #: Transactions shown when a case fails.

@@ -36,6 +36,16 @@ class BadState(enum.IntFlag):
     REJECTED = 1 << 8
 
 
+_REASONS = {
+    BadState.POLICY: "A required feature was not accepted, or a forbidden one was.",
+    BadState.QUEUE_ADDRESS: "The device cannot use the address of a ring.",
+    BadState.DMA_ERROR: "DMA failed.",
+    BadState.RING_CONTENTS: "What stands in a ring makes no sense.",
+    BadState.BYTE_ORDER: "Reserved; the device never sets it.",
+    BadState.REJECTED: "The hypervisor refused the driver, through `reject`.",
+}
+
+
 TABLE = RegisterTable("control", 0x28, (
     Register(name="magic", offset=0x00, width=32, access=Access.RO, reset=MAGIC, clause=_CLAUSE,
              doc="The bytes V, M, M, R."),
@@ -58,8 +68,9 @@ TABLE = RegisterTable("control", 0x28, (
     Register(name="badstate", offset=0x14, width=32, access=Access.RW1C, view_of="function.badstate", clause=_CLAUSE,
              doc="Why the function stopped. Cleared by writing ones while the device status is zero.",
              fields=tuple(
-                 Field(name=cause.name.lower(), lsb=cause.value.bit_length() - 1, width=1, access=Access.RW1C)
-                 for cause in BadState if cause.name is not None
+                 Field(name=cause.name.lower(), lsb=cause.value.bit_length() - 1, width=1, access=Access.RW1C,
+                       doc=reason)
+                 for cause, reason in _REASONS.items() if cause.name is not None
              )),
     Register(name="required", offset=0x18, width=32, access=Access.RW, view_of="function.required", clause=_CLAUSE,
              doc="Feature bits that the driver must have accepted at DRIVER_OK or at its first notification."),
