@@ -9,7 +9,7 @@ from block.simulation import any_dword, offer, raw_beats, raw_packets, simulate,
 from model_devices import BASE, CONTROL, DEVICE, ISR, MSIX, block, net
 from selection import broad
 from virtio_mmr.config.device import Datapath
-from virtio_mmr.gateware.backend import ResetCause
+from virtio_mmr.gateware.backend import DriverEvent, ResetCause
 from virtio_mmr.gateware.endpoint import Endpoint
 from virtio_mmr.layout import place
 from virtio_mmr.spec import control
@@ -477,5 +477,47 @@ def test_device_without_control_page_or_msix_answers_too():
         await host.config_write(ctx, 4, 6)
         await host.settle(ctx)
         assert "notification" in [name for name, _ in host.events]
+
+    host.run(play)
+
+
+def test_a_config_write_that_nobody_takes_holds_up_nothing_else():
+    host = Host(device(make=net))
+
+    async def play(ctx):
+        await host.enumerate(ctx)
+        ctx.set(host.dut.config_write.ready, 0)
+        for at in (0, 4):
+            await host.write(ctx, DEVICE + at, 0x1234_5678)
+        await host.write(ctx, 0x12, 0, 1)
+        await host.settle(ctx)
+        assert [name for name, _ in host.events] == ["reset_request"]
+        await offer(ctx, host.dut.reset_done, [{"function": 0, "epoch": 1}])
+        await offer(ctx, host.dut.interrupt_cause, [{"function": 0, "epoch": 1, "queue": 0, "config_change": 1}])
+        await host.write(ctx, 0x08, 7)
+        await host.settle(ctx)
+        assert await host.read(ctx, ISR) == [2]
+        assert [name for name, _ in host.events] == ["reset_request", "queue_update"]
+        ctx.set(host.dut.config_write.ready, 1)
+        await host.settle(ctx)
+        assert [payload["offset"] for name, payload in host.events if name == "config_write"] == [0, 4]
+
+    host.run(play)
+
+
+def test_news_of_the_gate_outlives_a_reset_by_status():
+    host = Host(device())
+
+    async def play(ctx):
+        await host.enumerate(ctx)
+        await host.write(ctx, 0x12, 0, 1)
+        await host.settle(ctx)
+        await host.write(ctx, CONTROL + 0x24, 0)
+        await host.write(ctx, 0x12, 0, 1)
+        await host.settle(ctx)
+        await offer(ctx, host.dut.reset_done, [{"function": 0, "epoch": 2}])
+        await host.settle(ctx)
+        assert [name for name, _ in host.events] == ["reset_request", "reset_request", "driver_update"]
+        assert host.events[-1][1]["event"] == DriverEvent.GATE_CLOSE
 
     host.run(play)

@@ -65,6 +65,27 @@ def test_completion_that_comes_too_late_is_nobodys_even_if_its_tag_was_wanted(la
     assert bench.unexpected == (len(lost) if expected else 0)
 
 
+def test_no_time_passes_while_a_read_cannot_leave():
+    # Two time-outs long the link takes nothing; then the tags are wanted again and again while late answers come.
+    bench = Bench(128, seed=3, reads=32, timeout=128, stall=0.0, idle=0.0, host={"delay": 60, "digest": 0.0})
+    requests = [{"function": 0, "epoch": 0, "address": 64 * number, "bytes": 8, "owner": 0, "context": number}
+                for number in range(80)]
+
+    async def ask(ctx):
+        await bench.read(ctx, requests[:32])
+        await bench.settle(ctx, lambda: not bench.memory.reads)
+        bench.stall = 1.0
+        await bench.read(ctx, requests[32:34])
+        await ctx.tick().repeat(600)
+        assert len(bench.answers[0]) == 32, "a read that has not left is not late"
+        bench.stall = 0.0
+        await bench.read(ctx, requests[34:])
+        await bench.settle(ctx, lambda: not bench.memory.reads)
+
+    bench.run(ask)
+    assert [(one.context, one.status) for one in bench.answers[0]] == [(number, 0) for number in range(80)]
+
+
 @pytest.mark.parametrize("extended, most", [(True, 64), *broad((False, 32))])
 def test_as_many_reads_are_in_flight_as_there_are_tags(extended, most):
     bench = Bench(128, seed=most, extended=extended, idle=0.0, stall=0.0, host={"delay": 0})

@@ -60,6 +60,10 @@ class Slow:
         at = control + 1
         if word == at // 4 and strobe >> at % 4 & 1 and data >> 8 * (at % 4) & INITIATE_RESET >> 8:
             self.bytes = bytearray(self.space.reset_image())
+            # Max_Payload_Size, Read Completion Boundary and Common Clock Configuration stay.
+            link = self.space["link_control"].offset
+            for at, mask in ((control, 0xE0), (link, 0x48)):
+                self.bytes[at] |= before[at] & mask
             self.resets += 1
 
     def happen(self, events):

@@ -515,6 +515,32 @@ FAULTS = (
         "a read leaves behind the completion that says it is over", (block(
             "tlp_order", "completions_and_writes_keep_the_order_in_which_they_came"),)),
     Fault(
+        "tlp/ingress.py", "(header.attributes_low != 0)", "(attributes != 0)",
+        "a configuration request with a reserved bit is dropped", (bench(
+            "transport", "fields_that_io_and_configuration_fix_are_checked"),), device="net-64"),
+    Fault(
+        "windows/config.py", "value.eq(value if name in KEPT_BY_RESET else field.reset)", "value.eq(field.reset)",
+        "a function level reset forgets what belongs to the link", (block(
+            "windows_config", "any_writes_with_any_byte_enables_and_events_in_the_same_clock"), bench(
+            "configuration", "function_reset_completes_first_and_restores_reset_values"))),
+    Fault(
+        "windows/device.py", "self.report_wanted.eq(Cat(pending.values()).any() & ~out.valid)",
+        "self.report_wanted.eq(Cat(pending.values()).any())",
+        "bytes of the driver's that nobody takes hold up the whole back end", (block(
+            "endpoint", "a_config_write_that_nobody_takes_holds_up_nothing_else"),)),
+    Fault(
+        "state/function.py", '"configuration",\n                    "tell_gate")', '"configuration")',
+        "a reset by status forgets that the gate has moved", (block(
+            "endpoint", "news_of_the_gate_outlives_a_reset_by_status"),)),
+    Fault(
+        "endpoint.py", "(schedule.coming_function != 0) & (schedule.coming_function <= schedule.present)",
+        "schedule.coming_function != 0", "a virtual function that has gone logs errors", (bench(
+            "virtual", "accesses_to_a_function_that_is_being_disabled_end"),), device="virtual"),
+    Fault(
+        "requester/requester.py", "read.held.eq(self.read_held | (self.reads.valid & ~self.reads.ready))",
+        "read.held.eq(0)", "a read is late that has not left yet", (block(
+            "requester_reads", "no_time_passes_while_a_read_cannot_leave"),)),
+    Fault(
         "tlp/order.py", "held.eq(~(beats.ready & beats.p.last))", "held.eq(~beats.ready)",
         "a request gets into a completion", (proof("streams", "ordered_egress"), block(
             "tlp_order", "completions_and_writes_keep_the_order_in_which_they_came"))),

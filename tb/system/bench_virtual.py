@@ -1,5 +1,6 @@
 """Virtual functions, as a driver of the physical function makes and unmakes them, and as their own drivers use them."""
 
+import cocotb
 from cocotb.triggers import ClockCycles
 from system.legacy_driver import STATUS
 from virtio_mmr.config.device import Space
@@ -294,10 +295,14 @@ async def accesses_to_a_function_that_is_being_disabled_end(tb):
         for function in (1, 2):
             for _ in range(5):
                 vf.store(function, 0x0E, tb.rng.randrange(3), 2)
-        await vf.disable()
+        disabled = cocotb.start_soon(vf.disable())
+        while not disabled.done():
+            tb.host.post(MemoryRequest(write=True, address=vf.address(1, 0x0C), payload=(0,), poisoned=True))
+            await ClockCycles(tb.dut.clk, 2)
         await ClockCycles(tb.dut.clk, tb.rng.randrange(30))
         await vf.enable()
         assert await vf.load(1, 0x0E, 2) == 0
+        assert (await tb.host.config_request(4, function=1)).data >> 24 == 0, "errors of before it was disabled"
     await tb.host.settle(400)
     assert await vf.load(vf.count, STATUS, 1) == 0
 

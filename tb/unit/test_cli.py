@@ -403,7 +403,7 @@ legacy.queue_vector
 
 def test_regs_shows_the_fields_of_a_register(vmmr):
     _, out, _ = vmmr("regs", "control.platform")
-    assert "        8  gate, rw: 1: DMA requests and queue interrupts may leave the function.\n" in out
+    assert "        8  gate, rw: 1: DMA requests and notifications may leave the function.\n" in out
 
 
 def test_regs_shows_a_configuration_field(vmmr):

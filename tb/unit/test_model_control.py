@@ -426,11 +426,12 @@ def test_a_function_level_reset_applies_nothing_else_of_its_write(host: Host) ->
     assert host.config_read(COMMAND, 2) == 2
     host.config_write(DEVICE_CONTROL, 1, 0x2F)
     assert host.config_read(DEVICE_CONTROL, 2) == 0x282F
+    # Max_Payload_Size stays.
     [completion] = host.send(
         ConfigRequest(write=True, bus=7, device=3, offset=DEVICE_CONTROL, first_be=2, data=0x8000))
     assert completion == [0x0A00_0000, 0x0718_0004, 0]
     assert host.config_read(COMMAND, 2) == 0
-    assert host.config_read(DEVICE_CONTROL, 2) == 0x2810
+    assert host.config_read(DEVICE_CONTROL, 2) == 0x2830
     assert (host.model.bus, host.model.device) == (7, 3)
 
 

@@ -284,7 +284,7 @@ def long_write(dwords: int, digest: int | None = None) -> list[int]:
     (build(MemoryRequest(address=BASE + 0xFFC, length=2, last_be=0xF, write=True, payload=(0, 0))),
      Malformed.CROSSING),
     *((with_bits(packet, 0, bits), Malformed.FIXED_FIELDS)
-      for packet in (CONFIG, IO) for bits in (1 << 20, 4 << 20, 1 << 12, 2 << 12, 1 << 18)),
+      for packet in (CONFIG, IO) for bits in (1 << 20, 4 << 20, 1 << 12, 2 << 12)),
     (with_bits(CONFIG, 1, 0x10), Malformed.FIXED_FIELDS),
     (with_bits(IO, 1, 0xF0), Malformed.FIXED_FIELDS),
     (with_bits(IO, 0, 2, 1), Malformed.FIXED_FIELDS),

@@ -647,6 +647,7 @@ class Endpoint(wiring.Component):
                 # A clock late, as the gate is: the completion of the access that closes it comes behind the last
                 # request.
                 requester.now.eq(egress.now),
+                requester.read_held.eq(egress.read_held),
                 requester.mark.eq(egress.mark),
                 egress.clear.eq(requester.clear),
                 egress.ticket.eq(requester.ticket),
@@ -694,8 +695,11 @@ class Endpoint(wiring.Component):
                 errors.completion_poisoned.eq(requester.poisoned),
             ]
         if several:
+            # One that has gone logs nothing; what was on its way to it is logged by the physical function.
+            virtual_now = Signal()
+            m.d.sync += virtual_now.eq((schedule.coming_function != 0) & (schedule.coming_function <= schedule.present))
             m.d.comb += [
-                errors.virtual.eq(~physical_now),
+                errors.virtual.eq(virtual_now),
                 errors.discarded.eq(schedule.discarded),
                 state.errors.eq(errors.virtual_errors),
             ]

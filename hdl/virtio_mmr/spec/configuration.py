@@ -126,6 +126,10 @@ def power() -> Capability:
     ))
 
 
+#: Fields that a function level reset leaves alone: PCI Express Base 5.0, 6.6.2.
+KEPT_BY_RESET = ("max_payload_size", "read_completion_boundary", "common_clock")
+
+
 def express(*, max_payload: int, virtual: bool = False) -> Capability:
     """PCI Express endpoint, version 2; *max_payload* is the largest payload in bytes.
 

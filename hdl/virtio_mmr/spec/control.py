@@ -86,6 +86,6 @@ TABLE = RegisterTable("control", 0x28, (
                  Field(name="ordered", lsb=1, width=1, access=Access.RO, reset=1,
                        doc="DMA follows PCIe ordering: no relaxed ordering, no no-snoop."),
                  Field(name="gate", lsb=8, width=1, access=Access.RW, view_of="function.gate",
-                       doc="1: DMA requests and queue interrupts may leave the function."),
+                       doc="1: DMA requests and notifications may leave the function."),
              )),
 ), doc="Control page of an MMR function.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from virtio_mmr.config.device import DeviceConfig
 from virtio_mmr.layout import ConfigurationSpace
-from virtio_mmr.spec.configuration import SPACE_SIZE
+from virtio_mmr.spec.configuration import KEPT_BY_RESET, SPACE_SIZE
 from virtio_mmr.spec.register import Register
 from virtio_mmr.spec.sriov import SUPPORTED_PAGE_SIZES, page_bytes
 
@@ -81,8 +81,12 @@ class ConfigurationSpaceModel:
         return found
 
     def reset(self) -> None:
-        """Every register returns to its value after reset."""
-        self.dwords = list(self._reset)
+        """Every register returns to its value after reset, but what a function level reset leaves alone."""
+        before, self.dwords = self.dwords, list(self._reset)
+        for view in KEPT_BY_RESET:
+            bits = self._views.get(f"control.{view}")
+            if bits is not None:
+                self.dwords[bits.dword] |= before[bits.dword] & bits.mask
 
     def get(self, view: str) -> int:
         """The field that stands for the state *view*; 0 if this function has none."""

@@ -176,7 +176,7 @@ class FunctionModel:
         self._take_reset_values()
 
     def _take_reset_values(self) -> None:
-        self._reset_driver()
+        self._reset_driver(set())
         self.config_generation = 0
         #: The device configuration changed since a driver read any of it.
         self.config_changed = False
@@ -185,8 +185,8 @@ class FunctionModel:
         self.config_written.clear()
         self.table.reset()
 
-    def _reset_driver(self) -> None:
-        self.driver = Driver()
+    def _reset_driver(self, updates: set[str]) -> None:
+        self.driver = Driver(updates=updates)
         self.queues = [Queue(size, size) for size in self.config.queues]
 
     # What the driver sees and does
@@ -445,7 +445,8 @@ class FunctionModel:
     def _reset_by_status(self) -> None:
         if self.driver.needs_reset:
             self._changed()
-        self._reset_driver()
+        # What the hypervisor has done to the gate stays, and so does the news of it.
+        self._reset_driver(self.driver.updates & {"gate"})
         self._fence(ResetCause.STATUS)
 
     def function_level_reset(self, cause: ResetCause = ResetCause.FLR) -> None:

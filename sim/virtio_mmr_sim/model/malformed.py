@@ -90,7 +90,8 @@ def why_malformed(dwords: Sequence[int], max_payload: int, check_byte_enables: b
 
     first_be, last_be = dwords[1] & 0xF, dwords[1] >> 4 & 0xF
     if rules.fixed_fields:
-        traffic_class, attributes = dword0 >> 20 & 7, dword0 >> 16 & 4 | dword0 >> 12 & 3
+        # The third attribute is reserved there.
+        traffic_class, attributes = dword0 >> 20 & 7, dword0 >> 12 & 3
         if traffic_class or attributes or length != 1 or last_be:
             return Malformed.FIXED_FIELDS
     if rules.memory:

@@ -749,7 +749,7 @@ class Stimulus:
             case 0:
                 return [dwords[0] | self.rng.randrange(1, 8) << 20, *dwords[1:]]
             case 1:
-                return [dwords[0] | self.rng.choice((1 << 12, 1 << 13, 1 << 18)), *dwords[1:]]
+                return [dwords[0] | self.rng.choice((1 << 12, 1 << 13)), *dwords[1:]]
             case _:
                 return [dwords[0], dwords[1] | self.rng.randrange(1, 16) << 4, *dwords[2:]]
 

@@ -21,6 +21,8 @@ class Age(wiring.Component):
 
     Members
     -------
+    hold : In(1)
+        This clock does not count.
     now : Out(4)
     """
 
@@ -28,16 +30,17 @@ class Age(wiring.Component):
         if timeout < 16:
             raise ValueError(f"a time-out of {timeout} clocks is too short to count in eighths; use at least 16")
         self._eighth = timeout // 8
-        super().__init__({"now": Out(STAMP)})
+        super().__init__({"hold": In(1), "now": Out(STAMP)})
 
     def elaborate(self, platform):
         m = Module()
         clocks = Signal(range(self._eighth))
         # The end of an eighth is seen a clock late, which keeps the comparison out of the counter's path.
         over = Signal()
-        m.d.sync += [over.eq(clocks == self._eighth - 2), clocks.eq(clocks + 1)]
-        with m.If(over):
-            m.d.sync += [clocks.eq(0), self.now.eq(self.now + 1)]
+        with m.If(~self.hold):
+            m.d.sync += [over.eq(clocks == self._eighth - 2), clocks.eq(clocks + 1)]
+            with m.If(over):
+                m.d.sync += [clocks.eq(0), self.now.eq(self.now + 1)]
         return m
 
 

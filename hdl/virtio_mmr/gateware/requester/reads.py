@@ -66,6 +66,7 @@ class ReadEngine(wiring.Component):
             "extended_tag": In(1),
             "boundary": In(1),
             "may_leave": In(1),
+            "held": In(1),
             "leaves": Out(1),
             "packets": Out(stream.Signature(tlp_beat(width))),
             "completions": In(stream.Signature(completion_beat(width), always_ready=True)),
@@ -116,6 +117,7 @@ class ReadEngine(wiring.Component):
             matcher.tag.eq(issuer.tag),
             matcher.requester.eq(issuer.requester),
             self.leaves.eq(issuer.issued & ~issuer.progress.done),
+            age.hold.eq(self.held),
             self.unexpected.eq(matcher.unexpected),
             self.poisoned.eq(matcher.poisoned),
         ]

@@ -48,6 +48,8 @@ class Requester(wiring.Component):
         Taken whatever the back end does.
     reads_ok : In(1)
         Another read may be sent; until then it waits, as if the back end had asked later. High if nobody drives it.
+    read_held : In(1)
+        A read that was sent stands still before the link, which is no time of the host's.
     read_leaves : Out(1)
         A read is sent: it goes to `reads`, whatever `reads_ok` says from now on.
     unexpected, poisoned : Out(1)
@@ -82,6 +84,7 @@ class Requester(wiring.Component):
             "read_completion_boundary": In(1),
             "completions": In(stream.Signature(completion_beat(width), always_ready=True)),
             "reads_ok": In(1, init=1),
+            "read_held": In(1),
             "read_leaves": Out(1),
             "unexpected": Out(1),
             "poisoned": Out(1),
@@ -121,6 +124,9 @@ class Requester(wiring.Component):
             self.unexpected.eq(read.unexpected),
             self.poisoned.eq(read.poisoned),
         ]
+        # A time-out begins when a read has its tag, so it must not go on while a read cannot leave: the tag could be
+        # free again before.
+        m.d.sync += read.held.eq(self.read_held | (self.reads.valid & ~self.reads.ready))
         # Clocks in which a read may be queued.
         with m.If(~self.reads.valid | self.reads.ready):
             m.d.sync += self.read_ticket.eq(self.now)

@@ -573,13 +573,15 @@ class FunctionState(wiring.Component):
             m.d.comb += [fence.eq(1), cause.eq(ResetCause.VF_DISABLE)]
         with m.If(cleared):
             kept = ("epoch", "reset_outstanding", "reset_unsent", "reset_cause", "big_endian", "gate", "badstate",
-                    "required", "forbidden", "generation", "config_generation", "config_changed", "configuration")
+                    "required", "forbidden", "generation", "config_generation", "config_changed", "configuration",
+                    "tell_gate")
             resets = self.reset_values()
             for name in self._row.members:
                 if name not in kept:
                     m.d.comb += new[name].eq(resets.get(name, 0))
         with m.If(whole):
-            for name in ("big_endian", "badstate", "required", "forbidden", "config_generation", "config_changed"):
+            for name in ("big_endian", "badstate", "required", "forbidden", "config_generation", "config_changed",
+                         "tell_gate"):
                 if name in self._row.members:
                     m.d.comb += new[name].eq(0)
             m.d.comb += [new.gate.eq(self._by_kind(lambda kind: int(kind.opens))), self.restore.eq(1)]

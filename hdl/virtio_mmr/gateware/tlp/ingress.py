@@ -121,7 +121,9 @@ class TlpIngress(wiring.Component):
         broken = Signal()
         single = header.length == 1
         with m.If(simple):
-            m.d.comb += broken.eq((header.traffic_class != 0) | (attributes != 0) | ~single | (header.last_be != 0))
+            # The third attribute is reserved there: 2.2.7.1.
+            m.d.comb += broken.eq(
+                (header.traffic_class != 0) | (header.attributes_low != 0) | ~single | (header.last_be != 0))
 
         first_be, last_be = Signal(4), Signal(4)
         address_low = Mux(long_header, beats.p.header[96:128], beats.p.header[64:96])

@@ -52,6 +52,8 @@ class OrderedEgress(wiring.Component):
         A write is queued, on offer or not yet.
     ticket, read_ticket : In(TICKET)
         Ticket of the write, and of the read, on offer.
+    read_held : Out(1)
+        A read has been taken that the link does not take.
     beats : Out(stream.Signature(raw_beat(width)))
     """
 
@@ -70,6 +72,7 @@ class OrderedEgress(wiring.Component):
             "pending": In(1),
             "ticket": In(TICKET),
             "read_ticket": In(TICKET),
+            "read_held": Out(1),
             "beats": Out(stream.Signature(raw_beat(width))),
         })
 
@@ -111,6 +114,7 @@ class OrderedEgress(wiring.Component):
 
         # --- Messages, requests and completions -----------------------------------------------------------
         raw = requests.raw
+        m.d.comb += self.read_held.eq(raw.valid & request_is_read & ~raw.ready)
         held, holds_request, chosen, turn = Signal(), Signal(), Signal(), Signal()
         holds_message, chosen_message = Signal(), Signal()
         self._held, self._holds_request, self._holds_message = held, holds_request, holds_message

@@ -13,6 +13,7 @@ from virtio_mmr.gateware.access.carryless import below
 from virtio_mmr.gateware.access.interface import AccessPort
 from virtio_mmr.gateware.control import FunctionControl
 from virtio_mmr.layout import ConfigurationSpace
+from virtio_mmr.spec.configuration import KEPT_BY_RESET
 from virtio_mmr.spec.register import Access
 from virtio_mmr.spec.sriov import SUPPORTED_PAGE_SIZES
 
@@ -133,7 +134,7 @@ class ConfigSpace(wiring.Component):
                 continue
             value = Signal(len(positions), name=name, init=field.reset)
             stored[name] = value
-            resets.append(value.eq(field.reset))
+            resets.append(value.eq(value if name in KEPT_BY_RESET else field.reset))
             for i, position in enumerate(positions):
                 bits[position] = value[i]
             if field.access is Access.RW1C:

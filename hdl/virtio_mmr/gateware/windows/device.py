@@ -275,7 +275,8 @@ class DeviceWindow(wiring.Component):
             with m.Elif(written[byte]):
                 m.d[domain] += flags[byte].eq(1)
         if self._functions == 1:
-            m.d.comb += self.report_wanted.eq(Cat(pending.values()).any())
+            # While the device takes nothing, a clock would not help, and others want theirs.
+            m.d.comb += self.report_wanted.eq(Cat(pending.values()).any() & ~out.valid)
         else:
             m.d.comb += [
                 rows.change.eq(changes.any() | taken.any()),
