@@ -27,6 +27,7 @@ def test_every_address_and_strobe(stride):
                         found = plain(ctx.get(dut.touch))["kick"]
                         assert found["write"] == (0b11 if kicks else 0) and found["read"] == 0
                         assert not kicks or (found["data"], ctx.get(dut.data)) == (queue & 0xFFFF, high)
+                        assert valid or ctx.get(dut.data) == 0, "another window's access brings no data"
                         assert (ctx.get(dut.port.reply.valid), ctx.get(dut.port.reply.p.data)) == (valid, 0)
 
     simulate(dut, sweep)

@@ -606,6 +606,10 @@ FAULTS = (
             "a queue shows its addresses of before the reset",
             (TRAFFIC, proof("modern", "reset_restores_the_common_configuration"))),
         Fault(
+            "windows/notify.py", "Mux(access.valid, data[16:], 0)", "data[16:]",
+            "a kick through the legacy register brings the status as notification data", (block(
+                "windows_notify", "every_address_and_strobe"),)),
+        Fault(
             "windows/notify.py", "& access.strobe[0] & (access.offset[:low] == 0)", "& access.strobe[0]",
             "bytes between two notification addresses notify", (TRAFFIC, block(
                 "windows_notify", "every_address_and_strobe"), bench(

@@ -204,6 +204,18 @@ def test_newest_notification_data_counts_and_a_legacy_kick_has_none(host: Host) 
     assert [word["extra"] for word in events(host, "notification")] == [0]
 
 
+def test_notification_data_is_told_only_while_it_is_agreed_on(host: Host) -> None:
+    bring_up(host)
+    start(host, 0)
+    host.write(STATUS, 1, 0x0F)
+    list(host.model.drain())
+    host.write(CONTROL + 0x24, 4, 0)
+    host.write(NOTIFY, 4, 0x2222_0000)
+    host.write(STATUS, 1, 0x07)
+    host.write(CONTROL + 0x24, 4, 0x100)
+    assert [(word["extra"], word["legacy"]) for word in events(host, "notification")] == [(0, 1)]
+
+
 def test_notification_data_reads_the_index_once_accepted(host: Host) -> None:
     host.write(SELECT, 2, 1)
     assert host.read(NOTIFY_DATA, 2) == 0

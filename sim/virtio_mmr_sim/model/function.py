@@ -611,7 +611,9 @@ class FunctionModel:
         for index, queue in enumerate(self.queues):
             if queue.notified and not queue.changed and not self._waits(queue):
                 queue.notified = False
-                return {"queue": index, "row": self._row(index), "extra": queue.extra, "legacy": int(not self.modern)}
+                # As everything that is told, it is of now: a driver may have taken FEATURES_OK back since.
+                extra = queue.extra if self._negotiated(TransportFeature.NOTIFICATION_DATA) else 0
+                return {"queue": index, "row": self._row(index), "extra": extra, "legacy": int(not self.modern)}
         return None
 
     def state(self) -> dict[str, int | bytes]:

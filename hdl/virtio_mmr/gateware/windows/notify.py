@@ -33,7 +33,7 @@ class NotifyWindow(wiring.Component):
     port : In(AccessPort())
     touch : Out(touch_layout([NOTIFY]))
     data : Out(16)
-        The upper half of what is written, zero where it is not.
+        The upper half of what is written here, zero where it is not.
     """
 
     def __init__(self, stride: int, *, virtual_stride: int | None = None):
@@ -48,7 +48,8 @@ class NotifyWindow(wiring.Component):
         data = masked(access.p.data, access.p.strobe)
         m.d.comb += [
             self.port.reply.valid.eq(access.valid),
-            self.data.eq(data[16:]),
+            # A kick through the legacy register brings none.
+            self.data.eq(Mux(access.valid, data[16:], 0)),
         ]
         write, number = self._kick(self._stride, written, data)
         if self._virtual_stride != self._stride:
