@@ -40,13 +40,13 @@ class Slow:
 
     def control_defaults(self):
         self.big_endian = self.badstate = self.required = self.forbidden = 0
-        self.gate = self.gate_reset
+        self.gate, self.tell_gate = self.gate_reset, 0
 
     def clear(self):
         self.status = self.isr = self.driver_features = self.queue_select = self.judged = 0
         self.config_vector = legacy.NO_VECTOR
         self.pages, self.vectors = [0] * len(SIZES), [legacy.NO_VECTOR] * len(SIZES)
-        self.tell_driver_ok = self.tell_features = self.tell_gate = self.tell_queue = self.notified = 0
+        self.tell_driver_ok = self.tell_features = self.tell_queue = self.notified = 0
 
     @property
     def queue(self):
@@ -367,6 +367,7 @@ def test_control_settings_survive_a_status_reset():
     slow = scripted(("function_forbidden", 0x10), ("function_required", 0), ("function_big_endian", 1),
                     ("function_gate", 0), ("reject", 1), ("function_status", 7), ("function_status", 0))
     assert (slow.forbidden, slow.required, slow.big_endian, slow.gate, slow.badstate) == (0x10, 0, 1, 0, 1 << 8)
+    assert slow.tell_gate == 1
 
 
 def test_needs_reset_returns_with_driver_ok_while_badstate_stands():
