@@ -38,7 +38,7 @@ DEVICES = {
 }
 WIDTHS = (64, 128)
 
-#: Each width once; with --broad each type and each width twice; the other pairs belong to the judged volumes.
+#: Each width once; with --broad each type and each width twice; the other pairs belong to the large volumes.
 PAIRS = (("net", 64), ("transitional", 128))
 MORE_PAIRS = (("block", 128), ("console", 64))
 SEEDS = [*range(1, 9), *full(*range(9, 21))]

@@ -47,6 +47,8 @@ class ReadEngine(wiring.Component):
         Extended Tag Field Enable, Read Completion Boundary.
     may_leave : In(1)
         No write stands before the newest read, and the host has credit for one.
+    held : In(1)
+        A read cannot leave: this clock does not count for any time-out.
     leaves : Out(1)
         A read goes to `packets`.
     packets : Out(stream.Signature(tlp_beat(width)))
