@@ -20,6 +20,7 @@ from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import ClockCycles, RisingEdge
 from virtio_mmr.config.device import Bar, BarKind, Space
+from virtio_mmr.spec import control
 
 from . import bench
 from .bus.raw import RawTlpSink, RawTlpSource
@@ -41,6 +42,9 @@ LIMIT = 20_000
 MUST_BE_READ = frozenset({"notification", "dma_read_data", "dma_write_done"})
 
 COMMAND, MSIX_ENABLE = 0x04, 1 << 15
+
+#: The byte of the control page that is the gate.
+GATE = next(register.offset for register in control.TABLE if register.name == "platform") + 1
 
 
 class Window:
@@ -262,7 +266,7 @@ class Testbench:
     async def open_gate(self, open_: bool = True) -> None:
         """Open or close the control page's gate, if there is one."""
         if self.config.find(Space.CONTROL) is not None:
-            await self.control.write(0x25, int(open_), 1)
+            await self.control.write(GATE, int(open_), 1)
 
     # Back end.
 

@@ -90,6 +90,7 @@ def run(play, vectors=3, stall=0.0, seed=0):
 
     async def main(ctx):
         ctx.set(dut.may_send, 1)
+        ctx.set(dut.gate, 1)
         driver = Driver(ctx, dut)
         await play(driver, found)
 
@@ -139,6 +140,50 @@ def test_msx_04_nothing_is_sent_while_the_function_may_not():
     assert run(play) == [0]
 
 
+def test_mmr_25_behind_a_closed_gate_queues_wait_and_the_configuration_does_not():
+    async def play(driver, found):
+        ctx, gate = driver.ctx, driver.dut.gate
+        for vector in range(3):
+            await driver.program(vector, mask=vector == 2)
+        ctx.set(gate, 0)
+        # Vector 1 is the configuration's and a queue's.
+        for vector, which in ((0, QUEUE), (1, CONFIG), (1, QUEUE), (2, QUEUE)):
+            await driver.cause(vector, which)
+            await driver.idle(20)
+        await driver.mask(2, 0)
+        await driver.idle(20)
+        assert (messages(found), await driver.pending()) == ([1], 0b111)
+        await driver.cause(1, CONFIG)
+        await driver.idle(20)
+        assert (messages(found), await driver.pending()) == ([1, 1], 0b111)
+        ctx.set(gate, 1)
+        await driver.idle(40)
+        assert await driver.pending() == 0
+
+    told = run(play)
+    assert (told[:2], sorted(told[2:])) == ([1, 1], [0, 1, 2])
+
+
+def test_a_gate_that_closes_between_choice_and_message_holds_it_back():
+    async def play(driver, found):
+        ctx, gate = driver.ctx, driver.dut.gate
+        await driver.program(0)
+        for clocks in range(8):
+            await driver.cause(0)
+            await driver.idle(clocks)
+            ctx.set(gate, 0)
+            await driver.idle(20)
+            told = len(found)
+            assert told + await driver.pending() == clocks + 1
+            await driver.idle(20)
+            assert len(found) == told
+            ctx.set(gate, 1)
+            await driver.idle(20)
+            assert len(found) == clocks + 1
+
+    run(play)
+
+
 def test_without_msix_enable_a_cause_sets_no_bit():
     async def play(driver, found):
         await driver.program(0)
@@ -159,6 +204,7 @@ def test_a_reset_forgets_what_is_pending_but_not_its_own_cause():
             await driver.cause(vector)
         await driver.cause(1, which=CONFIG, forget=1)
         assert await driver.pending() == 0b010
+        await driver.cause(2)
         await driver.forget()
         assert await driver.pending() == 0
         await driver.cause(2)
@@ -253,42 +299,45 @@ class Ledger:
 
     def __init__(self, dut, vectors):
         self._dut, self._vectors = dut, vectors
-        #: Vectors with a cause that was neither told nor forgotten.
-        self.owed = set()
+        #: Vectors with a cause that was neither told nor forgotten: of a queue, of the configuration.
+        self.owed = {QUEUE: set(), CONFIG: set()}
         self.unmasked = set()
         self.told = 0
 
     async def watch(self, ctx):
         dut = self._dut
-        waited = might_send = False
+        waited = might_send = might_tell_queues = False
         while True:
-            _, _, busy, may_send, cause, queue, config, enable, forget, restore, asked, vector, strobe, \
+            _, _, busy, may_send, gate, cause, queue, config, enable, forget, restore, asked, vector, strobe, \
                 data, valid, ready, message = await ctx.tick().sample(
-                    dut.busy, dut.may_send, dut.cause, dut.queue_vector, dut.config_vector,
+                    dut.busy, dut.may_send, dut.gate, dut.cause, dut.queue_vector, dut.config_vector,
                     dut.msix_enable, dut.forget, dut.restore, dut.table.asked, dut.table.vector, dut.table.strobe,
                     dut.table.data, dut.message.valid, dut.message.ready, dut.message.p)
             if valid and not waited:
                 key = message["vector"]
-                assert key in self.owed, f"{key} is told without a cause, or once more"
+                told = {QUEUE, CONFIG} if might_tell_queues else {CONFIG}
+                assert any(key in self.owed[which] for which in told), f"{key} is told without a cause, or once more"
                 assert key in self.unmasked and might_send, f"{key} is told although it may not be"
-                self.owed.remove(key)
+                for which in told:
+                    self.owed[which].discard(key)
                 self.told += 1
-            waited, might_send = valid and not ready, may_send
+            waited, might_send, might_tell_queues = valid and not ready, may_send, gate
             if not busy:
                 continue
             if forget or restore:
-                self.owed.clear()
+                for vectors in self.owed.values():
+                    vectors.clear()
             if restore:
                 self.unmasked.clear()
             vector_of = config if cause & CONFIG else queue
             if cause and enable and vector_of < self._vectors:
-                self.owed.add(vector_of)
+                self.owed[cause].add(vector_of)
             if asked and strobe >> 12 & 1:
                 (self.unmasked.discard if data & 1 else self.unmasked.add)(vector)
 
     def pending(self, group):
         """How a group of pending bits must read once nothing may be sent any more."""
-        return sum(1 << vector % 32 for vector in self.owed if vector // 32 == group)
+        return sum(1 << vector % 32 for vector in set().union(*self.owed.values()) if vector // 32 == group)
 
 
 @pytest.mark.parametrize(("vectors", "stall"), [
@@ -300,10 +349,11 @@ def test_no_cause_is_lost_and_none_is_told_twice(vectors, stall):
 
     async def play(ctx):
         driver = Driver(ctx, dut)
+        ctx.set(dut.gate, 1)
         for _ in range(600):
             vector = rng.randrange(vectors)
-            match rng.choices(("cause", "mask", "forget", "restore", "may send", "idle", "look"),
-                              (12, 8, 0.5, 0.2, 2, 8, 1))[0]:
+            match rng.choices(("cause", "mask", "forget", "restore", "may send", "gate", "idle", "look"),
+                              (12, 8, 0.5, 0.2, 2, 2, 8, 1))[0]:
                 case "cause":
                     await driver.cause(vector, rng.choice((QUEUE, CONFIG)), forget=rng.random() < 0.05)
                 case "mask":
@@ -314,6 +364,8 @@ def test_no_cause_is_lost_and_none_is_told_twice(vectors, stall):
                     await driver.restore()
                 case "may send":
                     ctx.set(dut.may_send, rng.random() < 0.7)
+                case "gate":
+                    ctx.set(dut.gate, rng.random() < 0.6)
                 case "look":
                     ctx.set(dut.may_send, 0)
                     await driver.idle()
@@ -324,6 +376,7 @@ def test_no_cause_is_lost_and_none_is_told_twice(vectors, stall):
                     await driver.idle(rng.choice((1, 2, 60)))
         # At the end some wait behind their masks for a while, and all are told when the masks go.
         ctx.set(dut.may_send, 1)
+        ctx.set(dut.gate, 1)
         for vector in range(vectors):
             await driver.mask(vector, 1)
             await driver.cause(vector)
@@ -331,7 +384,7 @@ def test_no_cause_is_lost_and_none_is_told_twice(vectors, stall):
         for vector in range(vectors):
             await driver.mask(vector, 0)
         await driver.idle(40 * vectors)
-        assert not ledger.owed
+        assert not any(ledger.owed.values())
         assert ledger.told > 20
 
     simulate(dut, play, background=[stalling(dut.message, rng, stall), ledger.watch])

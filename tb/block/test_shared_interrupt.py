@@ -30,10 +30,12 @@ class Clock:
     enabled: bool = True
     forget: bool = False
     restore: bool = False
-    #: Whether the function may send, from the next clock on.
+    #: Whether the function may send, from the next clock on; and its queues.
     may_send: bool | None = None
-    #: Whether it may in this clock.
+    gate: bool | None = None
+    #: Whether they may in this clock.
     may: bool = False
+    may_queues: bool = False
 
 
 class Functions:
@@ -46,10 +48,13 @@ class Functions:
         #: What was looked at one, two and three clocks ago; the last is what has its effect.
         self.coming, self.now, self.then = Clock(0), Clock(0), Clock(0)
         self.may_send = [True] * functions
+        self.gate = [True] * functions
         self.causes = deque()
         self.unsettled = False
-        # (function, vector): a cause on the way to its pending bit; pending; unmasked; bytes of the entry.
-        self.owed, self.pending, self.unmasked, self.entries = set(), set(), set(), {}
+        # (function, vector): a queue's cause on the way to its pending bit; pending for a queue, for the configuration;
+        # unmasked; bytes of the entry.
+        self.owed, self.for_queues, self.for_configuration = set(), set(), set()
+        self.unmasked, self.entries = set(), {}
         self.told = []
         self._offered = False
 
@@ -67,7 +72,7 @@ class Functions:
             what = Clock(rng.randrange(self.functions))
         then, now, coming = self.then, self.now, self.coming
         self.then, self.now, self.coming = now, coming, what
-        now.may = self.may_send[now.function]
+        now.may, now.may_queues = self.may_send[now.function], self.gate[now.function]
         ctx.set(dut.look, what.function)
         ctx.set(dut.function_ahead, coming.function)
         ctx.set(dut.config_vector_ahead, coming.reason if coming.cause == CONFIG else rng.getrandbits(16))
@@ -85,6 +90,8 @@ class Functions:
         ctx.set(dut.forget, now.forget)
         ctx.set(dut.restore, now.restore)
         ctx.set(dut.may_send, now.may)
+        ctx.set(dut.gate, now.may_queues)
+        ctx.set(dut.opened, bool(now.gate) and not now.may_queues)
         if then.asked:
             entry = plain(ctx.get(dut.table.entry))
             if not ctx.get(dut.written):
@@ -93,7 +100,8 @@ class Functions:
         if ctx.get(dut.settled):
             assert self.unsettled
             self.unsettled = False
-        sendable = self.pending & self.unmasked if then.may else set()
+        open_ = self.for_configuration | (self.for_queues if then.may_queues else set())
+        sendable = open_ & self.unmasked if then.may else set()
         _, _, offered = await ctx.tick().sample(dut.message.valid & ~dut.message.ready)
         if ctx.get(dut.message.valid) and not offered:
             message = plain(ctx.get(dut.message.p))
@@ -101,12 +109,20 @@ class Functions:
             assert key in sendable and key[0] == then.function, f"{key} is told although it may not be, or once more"
             entry = self.entry(key)
             assert (message["address"], message["dword"]) == (entry & (1 << 64) - 1, entry >> 64)
-            self.pending.remove(key)
+            self.for_configuration.discard(key)
+            if then.may_queues:
+                self.for_queues.discard(key)
             self.told.append(key)
         self._happens(then)
         if now.may_send is not None:
             self.may_send[now.function] = now.may_send
+        if now.gate is not None:
+            self.gate[now.function] = now.gate
         ctx.set(dut.may_send_then, self.may_send[now.function])
+
+    @property
+    def pending(self) -> set:
+        return self.for_queues | self.for_configuration
 
     def entry(self, key) -> int:
         return int.from_bytes(self.entries.get(key, bytes(12)), "little")
@@ -126,16 +142,16 @@ class Functions:
     def _happens(self, now: Clock) -> None:
         """Every cause is owed until it is told or forgotten."""
         if now.kind is EventKind.PEND:
-            self.pending |= self.owed
+            self.for_queues |= self.owed
             self.owed.clear()
         if now.forget or now.restore:
-            self.owed = {key for key in self.owed if key[0] != now.function}
-            self.pending = {key for key in self.pending if key[0] != now.function}
+            for kept in (self.owed, self.for_queues, self.for_configuration):
+                kept -= {key for key in kept if key[0] == now.function}
         if now.restore:
             self.unmasked = {key for key in self.unmasked if key[0] != now.function}
             self.entries = {key: bytes_ for key, bytes_ in self.entries.items() if key[0] != now.function}
         if now.cause and now.enabled and now.reason < self.vectors:
-            (self.owed if now.cause == QUEUE else self.pending).add((now.function, now.reason))
+            (self.owed if now.cause == QUEUE else self.for_configuration).add((now.function, now.reason))
         if now.strobe:
             key = now.function, now.vector
             stored = bytearray(self.entries.get(key, bytes(12)))
@@ -234,6 +250,59 @@ def test_msx_04_a_function_that_may_not_send_holds_up_nobody_and_sends_when_it_m
     f.run(play)
 
 
+def test_mmr_25_behind_a_closed_gate_the_queues_of_one_function_wait_and_nobody_else():
+    f = Functions(40, 3)
+
+    async def play(ctx):
+        for function in (1, 2):
+            for vector in (0, 1, 35):
+                await f.program(ctx, function, vector, mask=vector == 35)
+        await f.clock(ctx, Clock(1, gate=False))
+        # Vector 1 is the configuration's and a queue's.
+        for function in (1, 2):
+            f.queue_cause(function, 0)
+            await f.idle(ctx, 60)
+            await f.config_cause(ctx, function, 1)
+            await f.idle(ctx, 60)
+            f.queue_cause(function, 1)
+            f.queue_cause(function, 35)
+            await f.idle(ctx, 80)
+        await f.access(ctx, 1, 35, 3, 0, 1)
+        await f.idle(ctx, 80)
+        assert f.told == [(1, 1), (2, 0), (2, 1), (2, 1)]
+        assert f.pending == {(1, 0), (1, 1), (1, 35), (2, 35)}
+        await f.config_cause(ctx, 1, 1)
+        await f.idle(ctx, 80)
+        assert f.told[4:] == [(1, 1)] and (1, 1) in f.pending
+        # Those whose visits have found nothing to send are visited again.
+        await f.clock(ctx, Clock(1, gate=True))
+        await f.idle(ctx, 120)
+        assert sorted(f.told[5:]) == [(1, 0), (1, 1), (1, 35)] and f.pending == {(2, 35)}
+
+    f.run(play)
+
+
+def test_a_gate_that_closes_between_visit_and_message_holds_it_back():
+    f = Functions(2, 2)
+
+    async def play(ctx):
+        await f.program(ctx, 1, 0)
+        held = 0
+        for clocks in range(30):
+            f.queue_cause(1, 0)
+            await f.idle(ctx, clocks)
+            await f.clock(ctx, Clock(1, gate=False))
+            await f.idle(ctx, 80)
+            held += bool(f.pending)
+            assert len(f.told) + len(f.pending) == clocks + 1
+            await f.clock(ctx, Clock(1, gate=True))
+            await f.idle(ctx, 80)
+            assert len(f.told) == clocks + 1
+        assert 0 < held < 30
+
+    f.run(play)
+
+
 def test_a_reset_forgets_its_functions_causes_wherever_they_are_but_not_its_own():
     f = Functions(3, 2)
 
@@ -297,10 +366,10 @@ def test_no_cause_is_lost_and_none_is_told_twice(vectors, functions, stall):
     rng = f.rng
 
     async def play(ctx):
-        for _ in range(700):
+        for _ in range(900):
             function, vector = rng.choice((0, 1, rng.randrange(functions))), rng.choice((0, rng.randrange(vectors)))
-            kind = rng.choices(("cause", "config", "mask", "write", "look", "forget", "restore", "may send", "idle"),
-                               (8, 4, 8, 4, 4, 0.4, 0.2, 2, 12))[0]
+            kind = rng.choices(("cause", "config", "mask", "write", "look", "forget", "restore", "may send", "gate",
+                                "idle"), (8, 4, 8, 4, 4, 0.4, 0.2, 2, 2, 12))[0]
             if kind == "cause" and len(f.causes) < 4:
                 f.queue_cause(function, rng.choice((vector, vector, NO_VECTOR)), enabled=rng.random() < 0.9)
             elif kind == "config":
@@ -315,11 +384,13 @@ def test_no_cause_is_lost_and_none_is_told_twice(vectors, functions, stall):
                 await f.clock(ctx, Clock(function, forget=True, restore=kind == "restore"))
             elif kind == "may send":
                 await f.clock(ctx, Clock(function, may_send=rng.random() < 0.7))
+            elif kind == "gate":
+                await f.clock(ctx, Clock(function, gate=rng.random() < 0.6))
             else:
                 await f.idle(ctx, rng.choice((1, 2, 20)))
         # At the end some wait behind their masks for a while, and all are told when the masks go.
         for function in range(functions):
-            await f.clock(ctx, Clock(function, may_send=True))
+            await f.clock(ctx, Clock(function, may_send=True, gate=True))
         everyone = [(function, vector) for function in range(functions) for vector in range(vectors)]
         last = everyone[-20:]
         for function, vector in last:

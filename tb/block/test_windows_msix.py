@@ -44,14 +44,21 @@ class Shown:
         assert (ctx.get(port.reply.valid), ctx.get(port.reply.p.data)) == (0, 0)
         return shown
 
-    async def change(self, ctx, *names, vector=0):
+    async def change(self, ctx, *names, vector=0, pend=0):
         """One clock with some of the table's inputs high."""
         ctx.set(self.vector.vector, vector)
+        ctx.set(self.table.pend, pend)
         for name in names:
             ctx.set(getattr(self.table, name), 1)
         await ctx.tick()
+        ctx.set(self.table.pend, 0)
         for name in names:
             ctx.set(getattr(self.table, name), 0)
+
+
+def pend(golden, vector, reason):
+    """The model's vector becomes pending for a queue (1) or for the configuration (2)."""
+    (golden.pend_for_queue if reason == 1 else golden.pend_for_configuration)(vector)
 
 
 def expected(golden, half, offset):
@@ -68,20 +75,23 @@ def test_the_table_reads_as_it_was_written_byte_by_byte(vectors, size):
     async def drive(ctx):
         for _ in range(1000):
             vector = rng.randrange(vectors)
+            reason = rng.choice((1, 2))
             match rng.choices(("access", "pend", "sent", "forget", "pend alone", "restore"), (40, 8, 4, 1, 1, 1))[0]:
                 case "pend":
-                    await shown.change(ctx, "pend", vector=vector)
-                    golden.pend(vector)
+                    await shown.change(ctx, vector=vector, pend=reason)
+                    pend(golden, vector, reason)
                 case "sent":
-                    await shown.change(ctx, "sent", vector=vector)
-                    golden.vectors[vector].pending = False
+                    gate = rng.random() < 0.5
+                    await shown.change(ctx, "sent", *["gate"] * gate, vector=vector)
+                    golden.vectors[vector].for_configuration = False
+                    golden.vectors[vector].for_queues &= not gate
                 case "forget":
                     await shown.change(ctx, "forget")
                     golden.forget()
                 case "pend alone":
-                    await shown.change(ctx, "forget", "pend", vector=vector)
+                    await shown.change(ctx, "forget", vector=vector, pend=reason)
                     golden.forget()
-                    golden.pend(vector)
+                    pend(golden, vector, reason)
                 case "restore":
                     await shown.change(ctx, "restore")
                     golden.reset()
@@ -113,22 +123,24 @@ def test_msx_01_after_a_reset_a_byte_that_is_written_leaves_no_old_ones_beside_i
     simulate(shown.m, drive)
 
 
-def test_ready_shows_what_is_pending_and_not_masked():
+def test_ready_shows_what_is_pending_and_neither_masked_nor_behind_the_gate():
     shown, golden, rng = Shown(40, 0x1000), Golden(40), random.Random(7)
 
     async def drive(ctx):
         for _ in range(500):
             vector = rng.randrange(40)
             if rng.random() < 0.5:
-                await shown.change(ctx, "pend", vector=vector)
-                golden.pend(vector)
+                reason = rng.choice((1, 2))
+                await shown.change(ctx, vector=vector, pend=reason)
+                pend(golden, vector, reason)
             else:
                 data, strobe = rng.getrandbits(32), rng.randrange(16)
                 await shown.access(ctx, 16 * vector + 12, data, strobe)
                 golden.write(16 * vector + 12, data & LANES[strobe], strobe)
-            for group in range(2):
+            for group, gate in ((0, 0), (0, 1), (1, 1), (1, 0)):
                 ctx.set(shown.vector.vector, 32 * group)
-                wanted = sum((one.pending and not one.masked) << place
+                ctx.set(shown.table.gate, gate)
+                wanted = sum((not one.masked and (one.for_configuration or (one.for_queues and gate))) << place
                              for place, one in enumerate(golden.vectors[32 * group:32 * group + 32]))
                 assert ctx.get(shown.table.ready) == wanted
 

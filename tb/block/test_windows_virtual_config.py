@@ -4,12 +4,12 @@ import random
 
 import pytest
 from amaranth.hdl import Array, Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from block.simulation import any_dword, plain, simulate
 from selection import full
 from virtio_mmr.config import loads
-from virtio_mmr.gateware.access.interface import AccessPort, Space
+from virtio_mmr.gateware.access.interface import Access, AccessPort, Space
 from virtio_mmr.gateware.state.virtual import (
     DEVICE_ERRORS,
     STATUS_ERRORS,
@@ -55,6 +55,7 @@ class Rows(wiring.Component):
         super().__init__({
             "port": In(AccessPort()),
             "ahead": In(10),
+            "coming": In(stream.Signature(Access, always_ready=True)),
             "function": In(8),
             "errors": In(VirtualErrors),
             "change": Out(VirtualConfigChange),
@@ -65,6 +66,7 @@ class Rows(wiring.Component):
         m = Module()
         m.submodules.space = space = VirtualConfigSpace(place(self._device.of(1)))
         wiring.connect(m, wiring.flipped(self.port), space.port)
+        wiring.connect(m, wiring.flipped(self.coming), space.coming)
         rows = Array([Signal(VirtualConfigState, name=f"row_{number}").as_value()
                       for number in range(self._device.functions)])
         m.d.comb += [
@@ -100,8 +102,14 @@ class Functions:
         dut = self.dut
         ctx.set(dut.port.access.valid, 0)
         ctx.set(dut.errors, {"status_errors": 0, "device_errors": 0})
-        for coming in [offset // 4] * (self.announced != offset) + [self.rng.randrange(1024)]:
+        payload = {"space": Space.CONFIG, "function": function, "offset": offset, "write": write, "data": data,
+                   "strobe": strobe}
+        wait = [offset // 4] * (self.announced != offset) + [self.rng.randrange(1024)]
+        for clocks, coming in enumerate(wait, 1 - len(wait)):
             ctx.set(dut.ahead, coming)
+            ctx.set(dut.coming.valid, clocks == 0)
+            ctx.set(dut.coming.payload, payload if clocks == 0 else {
+                **payload, "write": 1, "strobe": 0xF, "data": 0xFFFF_FFFF})
             # Whatever the port says while it is not valid.
             ctx.set(dut.port.access.p.write, self.rng.getrandbits(1))
             ctx.set(dut.function, self.rng.choice([*self.models]))
@@ -110,10 +118,9 @@ class Functions:
             assert not valid and shown == 0 and not any(plain(change).values())
         model = self.models[function]
         ctx.set(dut.function, function)
-        ctx.set(dut.port.access.payload, {
-            "space": Space.CONFIG, "function": function, "offset": offset, "write": write, "data": data,
-            "strobe": strobe})
+        ctx.set(dut.port.access.payload, payload)
         ctx.set(dut.port.access.valid, 1)
+        ctx.set(dut.coming.valid, 0)
         ctx.set(dut.errors, {"status_errors": self.bits(STATUS_ERRORS, errors),
                              "device_errors": self.bits(DEVICE_ERRORS, errors)})
         self.announced = then

@@ -173,6 +173,9 @@ class SharedPath:
             ]
         with h.m.If(configures & (function != 0)):
             d.comb += [state.config_change.eq(change), state.errors.eq(errors)]
+        d.comb += state.reset_ahead.eq(h.free(1, f"{name}_reset_ahead"))
+        comes = state.reset_ahead if h.reset is None else state.reset_ahead & ~h.reset
+        h.assume(h.past(comes) == (state.flr | state.config_change.reset))
 
         # The back end, and who is next.
         unreported = Signal()

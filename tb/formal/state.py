@@ -108,6 +108,7 @@ class StateHarness(Harness):
         self.assume(self.looked | (self.quiet & ~self.access))
         self.assume(state.event.function == self.function)
         if functions > 1:
+            self.assume(self.past(state.reset_ahead, "reset_ahead") == (state.flr | state.config_change.reset))
             self.assume(Value.cast(state.event.kind) == self.past(Value.cast(state.event_ahead.kind), "kind"))
         self.row = state.row
         self.status_reset = self.byte(HEADER, 0x12) & self.write & (self.lane(0x12) == 0)

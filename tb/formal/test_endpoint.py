@@ -70,7 +70,8 @@ def test_access_ports():
     device, virtual = config.loads(DEVICE), config.loads(DEVICE + "[vf]\ncount = 2\n").of(1)
     view, touch = view_layout(TABLES), touch_layout(TABLES)
     windows = {
-        "config": ConfigSpace(place(device)), "virtual_config": VirtualConfigSpace(place(virtual)),
+        "config": ConfigSpace(place(device)), "early_config": ConfigSpace(place(device), early=True),
+        "virtual_config": VirtualConfigSpace(place(virtual)),
         "msix": MsixWindow(3, 0x1000),
         **{table.name: RegisterWindow(table, view, touch) for table in TABLES},
     }

@@ -9,7 +9,10 @@ from virtio_mmr_sim.formal import Harness, Mode, PacketContract, Side, StreamCon
 
 
 def unit(vectors):
-    """The unit, and one vector with what the driver is owed of it: (harness, unit, shown, pending, owed, sends)."""
+    """The unit, and one vector with what the driver is owed of it, and may be told now, but for masks.
+
+    Returns the harness, the unit, what it shows, and of the vector: pending, owed, able, sends.
+    """
     h = Harness()
     dut = h.add(InterruptUnit(vectors))
     table, shown = dut.table, dut._vectors_shown
@@ -18,16 +21,18 @@ def unit(vectors):
     h.assume(~table.strobe.any() | table.asked)
     vector = h.constant(11, "vector")
     h.assume(vector < vectors)
-    # What a slow reader of the unit's inputs would note.
-    owed, unmasked = Signal(), Signal()
+    # What a slow reader of the unit's inputs would note: owed for a queue, for the configuration.
+    owed, unmasked = Signal(2), Signal()
     reason = Mux(dut.cause[1], dut.config_vector, dut.queue_vector)
-    caused = dut.busy & dut.cause.any() & dut.msix_enable & (reason == vector)
+    caused = dut.busy & dut.msix_enable & (reason == vector)
     sends = Signal()
     h.m.d.comb += sends.eq(dut._sends & (shown.vector == vector))
-    with h.m.If(dut.busy & (dut.forget | dut.restore) | sends):
-        h.m.d.sync += owed.eq(0)
-    with h.m.If(caused):
-        h.m.d.sync += owed.eq(1)
+    for bit, told in enumerate((sends & dut.gate, sends)):
+        with h.m.If(dut.busy & (dut.forget | dut.restore) | told):
+            h.m.d.sync += owed[bit].eq(0)
+        with h.m.If(caused & dut.cause[bit]):
+            h.m.d.sync += owed[bit].eq(1)
+    able = owed[1] | (owed[0] & dut.gate)
     with h.m.If(dut.busy & table.asked & (table.vector == vector) & table.strobe[12]):
         h.m.d.sync += unmasked.eq(~table.data[0])
     with h.m.If(dut.busy & dut.restore):
@@ -35,22 +40,25 @@ def unit(vectors):
     group = Mux(shown.pend, shown.reason, shown.vector)[5:]
     in_sight = group == vector[5:] if vectors > GROUP else C(1)
     pending = (shown.pending >> vector[:5])[0]
-    h.check(~in_sight | (pending == owed))
-    h.check(~in_sight | ((shown._unmasked >> vector[:5])[0] == unmasked))
-    h.check(~in_sight | ((shown.ready >> vector[:5])[0] == (owed & unmasked)))
+    h.check(~in_sight | (pending == owed.any()))
+    for bit, kept in enumerate((shown._now.for_queues, shown._now.for_configuration)):
+        h.check(~in_sight | ((kept >> vector[:5])[0] == owed[bit]))
+    h.check(~in_sight | ((shown._now.unmasked >> vector[:5])[0] == unmasked))
+    h.check(~in_sight | ((shown.ready >> vector[:5])[0] == (able & unmasked)))
     # Told only if it is owed, and may be told in that very clock.
-    h.check(~sends | (owed & unmasked & dut.may_send & ~dut.busy))
+    h.check(~sends | (able & unmasked & dut.may_send & ~dut.busy))
     loaded = dut.message.valid & ~h.past(dut.message.valid & ~dut.message.ready)
     h.check(loaded == h.past(dut._sends))
     StreamContract.watch(h, "message", dut.message)
-    return h, dut, shown, pending, owed, sends
+    return h, dut, shown, pending, owed.any(), able, sends
 
 
 @proof("a cause sets its vector's pending bit, and nothing else does; the bit goes when the message is sent or by a "
-       "reset; a message is sent only for a bit that is set, unmasked and allowed in that clock; whatever is pending "
-       "wants a visit or gets one (MSX-03, MSX-04, LEG-13)", block="InterruptUnit, VectorTable", depth=2, cover=9)
+       "reset; a message is sent only for a bit that is set, unmasked and allowed in that clock, and for queues if the "
+       "gate is open; whatever is pending wants a visit or gets one (MSX-03, MSX-04, LEG-13, MMR-25)",
+       block="InterruptUnit, VectorTable", depth=2, cover=9)
 def test_causes():
-    h, dut, shown, _, _owed, sends = unit(3)
+    h, dut, shown, _, _owed, _able, sends = unit(3)
     h.check(~shown.pending.any() | dut._wanted | dut._visiting)
     h.check(~dut._picked | dut._visiting)
     h.check(dut._place < 3)
@@ -61,7 +69,7 @@ def test_causes():
 @proof("the same with two groups of pending bits: bounded, since a visit takes many clocks",
        block="InterruptUnit, VectorTable", mode=Mode.BOUNDED, depth=8, cover=10, stage="full")
 def test_two_groups():
-    h, dut, shown, _, owed, sends = unit(34)
+    h, dut, shown, _, owed, _able, sends = unit(34)
     h.check(~owed | dut._wanted | dut._visiting)
     h.cover(sends & (shown.vector == 33))
     return h
@@ -70,9 +78,9 @@ def test_two_groups():
 @proof("what may be sent is sent within 8 clocks of the unit's own, if the link takes it, whatever waits beside it; a "
        "unit that gets no clock asks for one within 8", block="InterruptUnit", mode=Mode.BOUNDED, depth=16, cover=9)
 def test_bounded_wait():
-    h, dut, shown, _, owed, sends = unit(2)
+    h, dut, shown, _, _owed, able, sends = unit(2)
     waits, denied = Signal(range(16)), Signal(range(16))
-    able = owed & dut.may_send & dut.message.ready & shown.ready.any()
+    able &= dut.may_send & dut.message.ready & shown.ready.any()
     h.m.d.sync += waits.eq(Mux(able & ~sends & ~dut.busy, waits + 1, 0))
     h.check(waits <= 8)
     waiting = (shown.pending != 0) & dut.busy & dut.message.ready

@@ -11,10 +11,10 @@ from virtio_mmr.spec.device_types import NET
 from virtio_mmr_sim.formal import Harness, Mode, Side, StreamContract
 
 
-def rows(latency: int, *, late_bits: int | None = None) -> Harness:
+def rows(latency: int, **options: int | bool) -> Harness:
     """A store of four rows; one of them, whichever it is, is followed in a register."""
     h = Harness()
-    dut = h.add(RowStore(unsigned(2), 4, latency=latency, late_bits=late_bits))
+    dut = h.add(RowStore(unsigned(2), 4, latency=latency, **options))
     mine = h.constant(2, "mine")
     kept = Signal(2)
     shown = Signal(latency + 1)
@@ -52,6 +52,11 @@ def test_rows_two_clocks_ahead():
 @proof(CLAIM + " (functions)", block="RowStore", mode=Mode.BOUNDED, depth=9, cover=8)
 def test_rows_two_clocks_ahead_early():
     return rows(2, late_bits=0)
+
+
+@proof(CLAIM + " (device configuration)", block="RowStore", mode=Mode.BOUNDED, depth=9, cover=8)
+def test_rows_two_clocks_ahead_with_the_choice_behind():
+    return rows(2, late_bits=0, behind=True)
 
 
 @proof(CLAIM + " (functions' queues)", block="RowStore", mode=Mode.BOUNDED, depth=9, cover=8)

@@ -76,6 +76,7 @@ def unit(vectors):
     h.assume(~dut.cause[0] | interrupts)
     h.assume(~(dut.cause[1] & (dut.config_vector < vectors)) | (dut.config_vector == past(dut.config_vector_ahead)))
     h.assume(~((dut.forget | dut.restore) & stepping))
+    h.assume(~dut.opened | ~(stepping | (dut.cause != 0) | dut.forget | dut.restore | strobe.any()))
     # After a reset each function starts, and nothing else happens until all have.
     starts, begun = dut.event.kind == EventKind.INITIALISE, Signal()
     with h.m.If(~starts & h.started()):
@@ -96,17 +97,18 @@ def unit(vectors):
     queued = here & past(dut.cause[0]) & enabled & (dut.queue_vector == vector)
     unmasked, value, known = entry_of(
         h, its_entry, here & past(dut.restore), past(strobe), past(dut.table.data), byte)
-    # A queue's cause, and the pending bit.
-    promised, owed, sends = Signal(), Signal(), Signal()
+    # A queue's cause; what the vector is pending for: a queue, the configuration.
+    promised, owed, sends = Signal(), Signal(2), Signal()
     d.comb += sends.eq(dut._sends & here & (dut._shown.vector == vector))
     with h.m.If(past(past(coming.kind == EventKind.PEND))):
-        d.sync += [promised.eq(0), owed.eq(owed | promised)]
+        d.sync += [promised.eq(0), owed[0].eq(owed[0] | promised)]
     with h.m.If(ended):
         d.sync += [promised.eq(0), owed.eq(0)]
+    gate = past(dut.gate)
     with h.m.If(sends):
-        d.sync += owed.eq(0)
+        d.sync += owed.eq(Mux(gate, 0, owed & 0b01))
     with h.m.If(told):
-        d.sync += owed.eq(1)
+        d.sync += owed[1].eq(1)
     with h.m.If(queued):
         d.sync += promised.eq(1)
 
@@ -114,11 +116,11 @@ def unit(vectors):
     shown = dut._shown
     in_sight = known & here & (shown.vector[5:] == vector[5:])
     bit = vector[:5]
-    h.check(~in_sight | ((shown.pending >> bit)[0] == owed))
-    h.check(~in_sight | ((shown._unmasked >> bit)[0] == unmasked))
-    h.check(~in_sight | ((shown.ready >> bit)[0] == (owed & unmasked)))
+    h.check(~in_sight | ((shown.pending >> bit)[0] == owed.any()))
+    h.check(~in_sight | ((shown._now.unmasked >> bit)[0] == unmasked))
+    h.check(~in_sight | ((shown.ready >> bit)[0] == ((owed[1] | (owed[0] & gate)) & unmasked)))
     read = known & its_entry
-    h.check(~read | ((dut.table.pending >> bit)[0] == owed))
+    h.check(~read | ((dut.table.pending >> bit)[0] == owed.any()))
     h.check(~read | (dut.table.entry.masked == ~unmasked))
     h.check(~read | (Mux(dut.written, (dut.table.entry.as_value() >> (byte << 3))[:8], 0) == value))
     StreamContract.watch(h, "step", dut.step)
@@ -163,11 +165,12 @@ def table(vectors):
     h.assume((dut.look < FUNCTIONS) & (dut.vector_ahead < vectors))
     wanted = dut.entry_ahead == dut.vector_ahead
     function, wanted = past(past(dut.function_ahead)), past(past(wanted))
-    pend, sent = h.free(1, "pend"), h.free(1, "sent")
+    pend, sent = h.free(2, "pend"), h.free(1, "sent")
     d.comb += [dut.pend.eq(pend), dut.sent.eq(sent & dut.sendable)]
     writes = dut.strobe.any()
-    h.assume(pend + sent + writes <= 1)
-    h.assume(~dut.restore | ~(pend | sent | writes))
+    h.assume(pend[0] + pend[1] + sent + writes <= 1)
+    h.assume(~(dut.restore | dut.opened) | ~(pend.any() | sent | writes))
+    h.assume(~dut.opened | ~(dut.forget | dut.restore | dut.gate))
     h.assume(~writes | (wanted & ~dut.forget))
     h.assume(~sent | (wanted & ~dut.forget))
 
@@ -176,22 +179,31 @@ def table(vectors):
     here = function == mine
     its = here & (dut.vector == vector)
     unmasked, value, known = entry_of(h, its, here & dut.restore, dut.strobe, dut.data, byte)
-    pending = Signal()
-    with h.m.If(here & (dut.forget | dut.restore) | (its & dut.sent)):
-        d.sync += pending.eq(0)
-    with h.m.If(its & pend):
-        d.sync += pending.eq(1)
+    pending = Signal(2)
+    for reason, told in enumerate((dut.sent & dut.gate, dut.sent)):
+        with h.m.If(here & (dut.forget | dut.restore) | (its & told)):
+            d.sync += pending[reason].eq(0)
+        with h.m.If(its & pend[reason]):
+            d.sync += pending[reason].eq(1)
+    # The gate stands open or closed until it is moved; what it leaves open at the end of the clock.
+    gate = Signal()
+    with h.m.If(here & dut.opened):
+        d.sync += gate.eq(1)
+    with h.m.If(here & (dut.restore | h.free(1, "closes"))):
+        d.sync += gate.eq(0)
+    h.assume(~here | (dut.gate == gate))
+    able = pending[1] | (pending[0] & gate)
 
     bit = vector[:5]
     in_sight = known & here & (dut.vector[5:] == vector[5:])
-    h.check(~in_sight | ((dut.pending >> bit)[0] == pending))
-    h.check(~in_sight | ((dut.ready >> bit)[0] == (pending & unmasked)))
-    h.check(~(known & its) | ((dut.sendable == (pending & unmasked)) & (dut.entry.masked == ~unmasked)))
+    h.check(~in_sight | ((dut.pending >> bit)[0] == pending.any()))
+    h.check(~in_sight | ((dut.ready >> bit)[0] == (able & unmasked)))
+    h.check(~(known & its) | ((dut.sendable == (able & unmasked)) & (dut.entry.masked == ~unmasked)))
     h.check(~(known & its & wanted) | ((dut.entry.as_value() >> (byte << 3))[:8] == value))
     # A group with a vector that could be sent is worth a visit.
     group = (dut.waiting >> vector[5:])[0] if vectors > GROUP else dut.waiting
     changes = its & (dut.sent | dut.strobe[STORED])
-    h.check(~in_sight | ~(pending & unmasked) | changes | dut.forget | dut.restore | (group != 0))
+    h.check(~in_sight | ~(able & unmasked) | changes | dut.forget | dut.restore | (group != 0))
     h.cover(known & its & dut.sent & past(known & ~here))
     return h
 

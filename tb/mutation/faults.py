@@ -260,6 +260,28 @@ FAULTS = (
         "a message leaves that was forbidden a clock ago", (proof("interrupt", "causes"), block(
             "interrupt", "no_cause_is_lost_and_none_is_told_twice"))),
     Fault(
+        "state/vectors.py", "Mux(self.gate, now.for_queues, 0) | now", "now.for_queues | now",
+        "a closed gate holds no interrupt of a queue back", (
+            proof("interrupt", "causes"), block(
+                "interrupt", "mmr_25_behind_a_closed_gate_queues_wait_and_the_configuration_does_not"))),
+    Fault(
+        "state/vectors.py", "now.for_queues & ~Mux(self.gate, mine, 0)", "now.for_queues & ~mine",
+        "the configuration's message through a closed gate loses the queues' one", (
+            proof("interrupt", "causes"), block(
+                "interrupt", "mmr_25_behind_a_closed_gate_queues_wait_and_the_configuration_does_not"))),
+    Fault(
+        "state/shared_vectors.py", "Mux(self.gate, now.for_queues, 0) | now", "now.for_queues | now",
+        "a closed gate holds no interrupt of a queue among many functions back", (block(
+            "shared_interrupt", "mmr_25_behind_a_closed_gate_the_queues_of_one_function_wait_and_nobody_else"),)),
+    Fault(
+        "state/shared_vectors.py", "here, 0) | self.opened.replicate(groups)),", "here, 0)),",
+        "nobody comes back when the gate opens", (block(
+            "shared_interrupt", "mmr_25_behind_a_closed_gate_the_queues_of_one_function_wait_and_nobody_else"),)),
+    Fault(
+        "endpoint.py", "row.isr[1] | (row.isr[0] & row.gate)", "row.isr.any()",
+        "a closed gate does not hold INTA back", (bench(
+            "interrupts", "a_closed_gate_holds_inta_back_for_queues_alone"),)),
+    Fault(
         "interrupt.py", "wanted.eq(wanted | left), group", "group",
         "a masked vector is forgotten", (proof("interrupt", "causes"), block(
             "interrupt", "no_cause_is_lost_and_none_is_told_twice"), bench(
@@ -297,7 +319,7 @@ FAULTS = (
             proof("shared_interrupt", "causes_of_two_functions"),
             proof("shared_interrupt", "vectors_of_two_functions"))),
     Fault(
-        "shared_interrupt.py", "kind == EventKind.PEND, owed,", "kind == EventKind.PEND, 1,",
+        "shared_interrupt.py", "(kind == EventKind.PEND) & owed", "kind == EventKind.PEND",
         "a reset forgets no cause that is on its way", (block(
             "shared_interrupt", "a_reset_forgets_its_functions_causes_wherever_they_are_but_not_its_own"),)),
     Fault(
@@ -314,7 +336,7 @@ FAULTS = (
         "a reset returns the vectors of the function of the clock before to their reset values", (block(
             "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
     Fault(
-        "state/shared_vectors.py", "| Mux(self.pend | mask_strobe, here, 0)),", "| Mux(self.pend, here, 0)),",
+        "state/shared_vectors.py", "Mux(pends | mask_strobe, here, 0)", "Mux(pends, here, 0)",
         "nobody comes back when a vector is unmasked", (block(
             "shared_interrupt", "msx_03_a_masked_cause_is_pending_and_sent_once_when_unmasked"),)),
     Fault(
@@ -327,8 +349,8 @@ FAULTS = (
         "an entry keeps bytes of before a reset", (block(
             "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
     Fault(
-        "state/shared_vectors.py", "now.pending.eq(Mux(pending_valid, bits.row.pending, 0))",
-        "now.pending.eq(bits.row.pending)",
+        "state/shared_vectors.py", "now.for_queues.eq(Mux(pending_valid, bits.row.for_queues, 0))",
+        "now.for_queues.eq(bits.row.for_queues)",
         "a reset leaves pending bits of a function among several", (block(
             "shared_interrupt", "no_cause_is_lost_and_none_is_told_twice"),)),
     Fault(
@@ -336,11 +358,11 @@ FAULTS = (
         "messages of virtual functions carry the id of the physical one", (block(
             "tlp_message", "vf_08_a_message_carries_the_id_of_its_function"),)),
     Fault(
-        "state/vectors.py", "left = Mux(self.forget, 0, now.pending)", "left = now.pending",
+        "state/vectors.py", "Mux(self.forget, 0, now[reason])", "now[reason]",
         "an interrupt of before a stop comes after it", (proof("interrupt", "causes"), block(
             "windows_msix", "the_table_reads_as_it_was_written_byte_by_byte"))),
     Fault(
-        "state/vectors.py", "Mux(pending_valid, bits_read.data.pending, 0)", "bits_read.data.pending",
+        "state/vectors.py", "Mux(pending_valid, bits_read.data.for_queues, 0)", "bits_read.data.for_queues",
         "a reset leaves pending bits", (proof("interrupt", "causes"), block(
             "interrupt", "a_reset_forgets_what_is_pending_but_not_its_own_cause"))),
     Fault(
@@ -358,7 +380,7 @@ FAULTS = (
             "interrupts", "a_message_that_waits_for_the_link_leaves_before_the_completion_that_forbids_it"),),
         device="net-64"),
     Fault(
-        "endpoint.py", "else interrupts & ~schedule.hold", "else interrupts",
+        "endpoint.py", "else raises & ~schedule.hold", "else raises",
         "INTA is raised by what was in the row before a reset", (TRAFFIC,)),
     Fault(
         "endpoint.py", "control.msix_enable & ~control.msix_mask & control.bus_master",

@@ -33,8 +33,7 @@ class Memory:
         await self.root.enumerate()
         for index, (address, _size) in self.root.bars().items():
             tb.bar[index] = address
-        if tb.config.find(Space.CONTROL) is not None:
-            await tb.control.write(0x25, 1, 1)
+        await tb.open_gate()
         if driver:
             await tb.legacy.write(STATUS, 7, 1)
         await tb.legacy.read(STATUS, 1)

@@ -18,7 +18,7 @@ from virtio_mmr.config.device import Space
 from virtio_mmr.spec.features import TransportFeature
 from virtio_mmr_sim.host.root_port import RootPort
 from virtio_mmr_sim.model.tlp import MemoryRequest
-from virtio_mmr_sim.testbench import COMMAND, case
+from virtio_mmr_sim.testbench import COMMAND, GATE, case
 
 #: Bytes of a table entry, and where its mask stands.
 ENTRY, CONTROL = 16, 12
@@ -40,8 +40,9 @@ class Vectors:
         return rng.getrandbits(30) << 2 | (rng.randrange(1, 1 << 32) << 32 if vector % 2 else 0), rng.getrandbits(32)
 
     async def program(self, *, mask=0):
-        """MSI-X on, every entry filled; configuration gets vector 0, the queues one each as far as they go."""
+        """Gate open, MSI-X on, every entry filled; configuration gets vector 0, queues one each as far as they go."""
         tb = self._tb
+        await tb.open_gate()
         await tb.set_msix(True)
         for vector, (address, data) in enumerate(self.entries):
             await self.window.write(ENTRY * vector, address, 8)
@@ -196,9 +197,42 @@ async def nothing_is_sent_without_bus_master_or_in_d3hot(tb):
 
 
 @case
-async def no_message_follows_the_completion_that_forbids_it(tb):
-    """Whatever the moment, what was handed in before leaves before the completion, and nothing after it."""
-    needs_own_bus_master(tb)
+async def behind_a_closed_gate_queues_wait_and_the_configuration_does_not(tb):
+    needs_gate(tb)
+    vectors = Vectors(tb)
+    needs_queues(tb, 1)
+    await vectors.program()
+    mine = vectors.of_queue(0)
+    await move_gate(tb, False)
+    await tb.cause(queue=0)
+    await vectors.expect()
+    assert await vectors.pending() == 1 << mine
+    await tb.cause(config_change=True)
+    await vectors.expect(0)
+    assert await vectors.pending() == 1 << mine
+    # What was pending behind a mask when the gate was open waits for both.
+    await move_gate(tb, True)
+    await vectors.expect(mine)
+    await vectors.mask(mine)
+    await tb.host.settle()
+    await tb.cause(queue=0)
+    await move_gate(tb, False)
+    await vectors.mask(mine, 0)
+    await vectors.expect()
+    # So it is if the configuration has the same vector, whose own causes are told.
+    await tb.legacy.write(CONFIG_VECTOR, mine, 2)
+    await tb.host.settle()
+    await tb.cause(config_change=True)
+    await vectors.expect(mine)
+    assert await vectors.pending() == 1 << mine
+    await move_gate(tb, True)
+    await vectors.expect(mine)
+    assert await vectors.pending() == 0
+    assert await tb.legacy.read(ISR, 1) == 3
+
+
+async def forbidding(tb, forbid, allow):
+    """Whatever the moment, what was handed in before leaves before the completion of *forbid*, and nothing after it."""
     vectors = Vectors(tb)
     needs_queues(tb, 1)
     await vectors.program()
@@ -208,7 +242,7 @@ async def no_message_follows_the_completion_that_forbids_it(tb):
         if delay < 0:
             tb.into["interrupt_cause"].put(function=0, epoch=tb.epoch, queue=0, config_change=0)
             await ClockCycles(tb.dut.clk, -delay)
-        forbids = cocotb.start_soon(tb.host.config_write(COMMAND, 0b011, 2))
+        forbids = cocotb.start_soon(forbid())
         if delay >= 0:
             await ClockCycles(tb.dut.clk, 1 + delay)
             tb.into["interrupt_cause"].put(function=0, epoch=tb.epoch, queue=0, config_change=0)
@@ -216,11 +250,30 @@ async def no_message_follows_the_completion_that_forbids_it(tb):
         before = len(tb.host.messages)
         await tb.host.settle(60)
         assert len(tb.host.messages) == before, "a message came after the completion that forbids it"
-        await tb.host.config_write(COMMAND, 0b111, 2)
+        await allow()
         await vectors.expect(vectors.of_queue(0))
         sent += before
     # Some came before it, some had to wait.
     assert 0 < sent < 40, "the moment was always the same"
+
+
+@case
+async def no_message_follows_the_completion_that_forbids_it(tb):
+    needs_own_bus_master(tb)
+    command = tb.host.config_write
+    await forbidding(tb, lambda: command(COMMAND, 0b011, 2), lambda: command(COMMAND, 0b111, 2))
+
+
+@case
+async def no_message_of_a_queue_follows_the_completion_that_shows_its_gate_closed(tb):
+    needs_gate(tb)
+
+    async def close():
+        # The write has no completion; the read that follows it does.
+        await tb.open_gate(False)
+        assert await tb.control.read(GATE, 1) == 0
+
+    await forbidding(tb, close, tb.open_gate)
 
 
 @case
@@ -395,6 +448,9 @@ async def root_complex_of_others_sets_msix_up_and_hears_it(tb):
         tb.skip("the legacy window is not in memory")
     window = root.bars()[bar.index][0] + region.offset
     await root.write(window + CONFIG_VECTOR, b"\0\0" + (count - 1).to_bytes(2, "little"))
+    for index, (address, _size) in root.bars().items():
+        tb.bar[index] = address
+    await tb.open_gate()
     await tb.host.settle()
     heard = []
 
@@ -422,6 +478,18 @@ def needs_own_bus_master(tb):
         tb.skip("the hard IP answers configuration writes, and drops what is too late")
 
 
+async def move_gate(tb, open_):
+    """What comes next finds the gate moved."""
+    await tb.open_gate(open_)
+    await tb.host.settle()
+
+
+def needs_gate(tb):
+    """The case uses the gate of the control page."""
+    if tb.config.find(Space.CONTROL) is None:
+        tb.skip("the device has no control page")
+
+
 def needs_intx(tb):
     """The case uses the interrupt pin."""
     if not tb.config.intx:
@@ -442,6 +510,7 @@ async def inta(tb, level):
 @case
 async def inta_follows_the_isr(tb):
     needs_intx(tb)
+    await tb.open_gate()
     await inta(tb, 0)
     await tb.cause(queue=0)
     await inta(tb, 1)
@@ -459,6 +528,7 @@ async def inta_follows_the_isr(tb):
 async def inta_is_lowered_by_interrupt_disable_msix_and_d3hot_and_not_by_bus_master(tb):
     needs_intx(tb)
     status = 1 << 3
+    await tb.open_gate()
     await tb.cause(queue=0)
     for offset, off, on, shown in (
         (COMMAND, 0x407, 0x007, status), (tb.capability("power") + 4, 3, 0, status),
@@ -483,9 +553,36 @@ async def inta_is_lowered_by_interrupt_disable_msix_and_d3hot_and_not_by_bus_mas
 
 
 @case
+async def a_closed_gate_holds_inta_back_for_queues_alone(tb):
+    needs_intx(tb)
+    needs_gate(tb)
+    status = 1 << 3
+    await move_gate(tb, False)
+    await tb.cause(queue=0)
+    await inta(tb, 0)
+    assert await tb.host.config_read(0x06, 2) & status, "it is pending all the same"
+    await tb.cause(config_change=True)
+    await inta(tb, 1)
+    assert await tb.legacy.read(ISR, 1) == 3
+    lowered_by_now(tb)
+    await inta(tb, 0)
+    await tb.cause(queue=0)
+    await tb.open_gate()
+    await inta(tb, 1)
+    await tb.open_gate(False)
+    assert await tb.control.read(GATE, 1) == 0
+    lowered_by_now(tb)
+    await inta(tb, 0)
+    assert await tb.legacy.read(ISR, 1) == 1
+    await tb.open_gate()
+    await inta(tb, 0)
+
+
+@case
 async def device_without_a_pin_raises_nothing(tb):
     if tb.config.intx:
         tb.skip("the device has an interrupt pin")
+    await tb.open_gate()
     await tb.cause(queue=0)
     assert tb.intx == 0
     await tb.host.silence()

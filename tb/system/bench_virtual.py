@@ -7,7 +7,7 @@ from virtio_mmr.config.device import Space
 from virtio_mmr.spec.sriov import SUPPORTED_PAGE_SIZES, VF_BAR0
 from virtio_mmr_sim.host.host import SUCCESSFUL, Unsupported
 from virtio_mmr_sim.model.tlp import MemoryRequest
-from virtio_mmr_sim.testbench import COMMAND, case
+from virtio_mmr_sim.testbench import COMMAND, GATE, case
 
 #: Registers of the SR-IOV capability.
 CONTROL, INITIAL, TOTAL, NUMBER, OFFSET, STRIDE, DEVICE_ID, SIZES, PAGE = (
@@ -223,6 +223,40 @@ async def requests_carry_the_function_and_never_intx(tb):
             requester=tb.host.captured | function)]
         tb.host.messages.clear()
     assert not tb.host.intx
+
+
+@case
+async def a_closed_gate_holds_back_messages_of_its_own_functions_queues(tb):
+    vf, first, last = Virtual(tb), 1, tb.config.vf.count
+    await vf.enable()
+    msix = next(placed.offset for placed in tb.virtual_space.capabilities if placed.name == "msix")
+
+    async def heard():
+        await tb.host.settle(300)
+        found = [request.payload[0] for request in tb.host.messages]
+        tb.host.messages.clear()
+        return sorted(found)
+
+    for function in (first, last):
+        await tb.host.config_write(COMMAND, BUS_MASTER, 2, function=function)
+        await tb.host.config_write(msix + 2, 1 << 15, 2, function=function)
+        for offset, value in ((0, 0xFEE0_0000), (4, 0), (8, function), (12, 0)):
+            vf.store(function, offset, value, 4, Space.MSIX)
+        # The configuration and a queue share a vector.
+        vf.store(function, 0x14, 0, 4)
+        vf.store(function, GATE, 1, 1, Space.CONTROL)
+    await tb.host.settle()
+    for closed, open_ in ((first, last), (last, first)):
+        vf.store(closed, GATE, 0, 1, Space.CONTROL)
+        await tb.host.settle()
+        for function in (closed, open_):
+            await tb.into["interrupt_cause"].send(function=function, epoch=0, queue=0, config_change=0)
+        assert await heard() == [open_]
+        await tb.into["interrupt_cause"].send(function=closed, epoch=0, queue=0, config_change=1)
+        assert await heard() == [closed]
+        vf.store(closed, GATE, 1, 1, Space.CONTROL)
+        assert await heard() == [closed]
+        assert await vf.load(closed, 0x13, 1) == 3 and await vf.load(open_, 0x13, 1) == 1
 
 
 @case

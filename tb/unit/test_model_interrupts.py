@@ -6,7 +6,7 @@ from virtio_mmr_sim.model.tlp import MemoryRequest, Message
 
 STATUS, ISR_BYTE, CONFIG_VECTOR, QUEUE_VECTOR, QUEUE_SELECT = 0x12, 0x13, 0x14, 0x16, 0x0E
 COMMAND, POWER, MSIX_CONTROL, DEVICE_CONTROL = 0x04, 0x44, 0x4A, 0xC8
-PENDING = MSIX + 0x800
+PENDING, GATE = MSIX + 0x800, CONTROL + 0x25
 ENABLE, MASK_ALL = 1 << 15, 1 << 14
 
 
@@ -144,6 +144,28 @@ def test_nothing_is_sent_without_bus_master_or_in_d3hot(vectors: Host, offset: i
     assert vectors.sent() == [message(1)]
 
 
+def test_mmr_25_behind_a_closed_gate_queues_wait_and_the_configuration_does_not(vectors: Host) -> None:
+    # Queue 1 has the vector of the configuration.
+    vectors.write(QUEUE_VECTOR, 2, 0)
+    vectors.write(GATE, 1, 0)
+    for queue in range(2):
+        vectors.interrupt(queue=queue)
+    assert (vectors.sent(), vectors.read(PENDING, 4)) == ([], 3)
+    vectors.interrupt(config_change=True)
+    assert (vectors.sent(), vectors.read(PENDING, 4)) == ([message(0)], 3)
+    vectors.write(GATE, 1, 1)
+    assert (vectors.sent(), vectors.read(PENDING, 4)) == ([message(0), message(1)], 0)
+
+
+def test_mmr_25_a_message_for_both_reasons_tells_both(vectors: Host) -> None:
+    vectors.write(QUEUE_VECTOR, 2, 0)
+    vectors.write(MSIX + 12, 4, 1)
+    vectors.interrupt(queue=1)
+    vectors.interrupt(config_change=True)
+    vectors.write(MSIX + 12, 4, 0)
+    assert (vectors.sent(), vectors.read(PENDING, 4)) == ([message(0)], 0)
+
+
 def test_the_requester_is_the_captured_function(vectors: Host) -> None:
     vectors.model.bus, vectors.model.device = 0x12, 0x1F
     vectors.interrupt()
@@ -214,6 +236,22 @@ def test_leg_42_inta_is_lowered_by_whatever_forbids_it(host: Host, offset: int, 
     assert host.sent() == [deassert_inta()]
     host.config_write(offset, 2, on)
     assert host.sent() == [assert_inta()]
+
+
+def test_mmr_25_a_closed_gate_holds_inta_back_for_queues_alone(host: Host) -> None:
+    host.write(GATE, 1, 0)
+    host.interrupt()
+    assert host.sent() == []
+    assert host.config_read(0x06, 2) & 8 == 8
+    host.interrupt(config_change=True)
+    assert host.sent() == [assert_inta()]
+    host.read(ISR_BYTE, 1)
+    host.interrupt()
+    assert host.sent() == [deassert_inta()]
+    host.write(GATE, 1, 1)
+    assert host.sent() == [assert_inta()]
+    host.write(GATE, 1, 0)
+    assert host.sent() == [deassert_inta()]
 
 
 @pytest.mark.parametrize("how", ["status", "flr"])

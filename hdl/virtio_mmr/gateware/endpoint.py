@@ -189,7 +189,7 @@ class Endpoint(wiring.Component):
             wiring.connect(m, wiring.flipped(self.link.door), config_space.door)
             wiring.connect(m, wiring.flipped(self.link.beats), ingress.beats)
         else:
-            m.submodules.config_space = config_space = ConfigSpace(layout)
+            m.submodules.config_space = config_space = ConfigSpace(layout, early=several)
             control = config_space.control
             wiring.connect(m, wiring.flipped(self.rx), source.raw)
             wiring.connect(m, source.beats, ingress.beats)
@@ -328,8 +328,12 @@ class Endpoint(wiring.Component):
             m.submodules.virtual_config = virtual_config = VirtualConfigSpace(place(kinds[1]))
             configuration, register_ahead = router.window_config, Signal(10)
             m.d.sync += register_ahead.eq(sequencer.register_ahead)
-            for space, mine in ((config_space, physical_now), (virtual_config, ~physical_now)):
+            coming_is_physical = schedule.coming_function == 0
+            for space, mine, comes in ((config_space, physical_now, coming_is_physical),
+                                       (virtual_config, ~physical_now, ~coming_is_physical)):
                 m.d.comb += [
+                    space.coming.p.eq(router.coming.p),
+                    space.coming.valid.eq(router.coming.valid & (router.coming.p.space == Space.CONFIG) & comes),
                     space.ahead.eq(register_ahead),
                     space.port.access.p.eq(configuration.access.p),
                     space.port.access.valid.eq(configuration.access.valid & mine),
@@ -339,6 +343,7 @@ class Endpoint(wiring.Component):
                 configuration.reply.p.data.eq(config_space.port.reply.p.data | virtual_config.port.reply.p.data),
                 virtual_config.state.eq(own),
                 state.config_change.eq(virtual_config.change),
+                state.reset_ahead.eq(config_space.reset_ahead | virtual_config.reset_ahead),
             ]
         else:
             wiring.connect(m, router.window_config, config_space.port)
@@ -438,6 +443,8 @@ class Endpoint(wiring.Component):
                 m.d.comb += [state.flr.eq(said.reset), state.msix_toggled.eq(said.msix_enable != physical_msix)]
                 m.d.sync += physical_msix.eq(said.msix_enable)
             if several:
+                will_say = FunctionChange(Cat(schedule.coming.function, schedule.coming.value))
+                m.d.comb += state.reset_ahead.eq((schedule.coming.kind == EventKind.CONTROL) & will_say.reset)
                 with m.If(changes & (said.function != 0)):
                     m.d.comb += [
                         state.config_change.bus_master_write.eq(~said.reset),
@@ -484,15 +491,21 @@ class Endpoint(wiring.Component):
                 turns.work.eq(notify.work | unreported),
                 turns.queue.eq(notify.next_queue),
             ]
-        # The interrupt line follows the physical function's row, which is not always shown.
-        interrupts = Signal()
+        # The interrupt line follows the physical function's row, which is not always shown. A closed gate holds it back
+        # for queues, but nothing stops being pending.
+        interrupts, raises = Signal(), Signal()
+
+        def line(row):
+            """What the status bit and the line follow from a row."""
+            return [interrupts.eq(row.isr != 0), raises.eq(row.isr[1] | (row.isr[0] & row.gate))]
+
         if several:
             # Before the row is initialised it may still show what was there before the reset.
             starts, started = event.kind == EventKind.INITIALISE, Signal()
             with m.If(starts):
                 m.d.sync += started.eq(1)
             with m.If(physical_now & (starts | started)):
-                m.d.sync += interrupts.eq(state.new.isr != 0)
+                m.d.sync += line(state.new)
             m.d.comb += [
                 state.look.eq(schedule.look),
                 state.event_ahead.eq(schedule.coming),
@@ -516,7 +529,7 @@ class Endpoint(wiring.Component):
                 table.function.eq(function),
                 device.function.eq(function),
                 table.queue.eq(Mux(schedule.eventful, event.queue, state.queue_select)),
-                interrupts.eq(state.row.isr != 0),
+                *line(state.row),
                 events.report_wanted.eq(notify.wanted),
                 events.report_queue.eq(notify.next_queue),
             ]
@@ -528,7 +541,7 @@ class Endpoint(wiring.Component):
         # --- Interrupts -----------------------------------------------------------------------------------
         if config.intx:
             # In its first clock a single row may still show what was there before the reset.
-            shown = interrupts if several else interrupts & ~schedule.hold
+            shown = raises if several else raises & ~schedule.hold
             m.d.comb += self.intx.eq(shown & ~control.msix_enable & ~control.interrupt_disable)
         if Space.MSIX in spaces:
             has_vector = Cat(
@@ -559,6 +572,7 @@ class Endpoint(wiring.Component):
                     interrupt.event.eq(event),
                     interrupt.may_send.eq(may_send(physical_now, own)),
                     interrupt.may_send_then.eq(may_send(physical_then, notify.new.configuration)),
+                    interrupt.opened.eq(state.gate_opens),
                 ]
             else:
                 m.submodules.interrupt = interrupt = InterruptUnit(vectors)
@@ -579,6 +593,7 @@ class Endpoint(wiring.Component):
             m.d.comb += [
                 interrupt.cause.eq(state.cause),
                 interrupt.config_vector.eq(state.row.config_vector),
+                interrupt.gate.eq(state.row.gate),
                 interrupt.msix_enable.eq(msix_enable),
                 interrupt.forget.eq(state.fenced),
                 interrupt.restore.eq(state.restore),

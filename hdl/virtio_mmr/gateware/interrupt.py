@@ -2,7 +2,7 @@
 
 Specification: PCI Local Bus 3.0, 6.8.3; virtio 1.3, 4.1.4.5 and 4.1.5.1.2. A cause never waits: it sets the pending
 bit of its vector, whether or not the vector is masked. While there are pending bits, their groups are visited one
-behind the other, and the messages that may leave do.
+behind the other, and the messages that may leave do. Behind a closed gate what is pending for queues waits.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -46,6 +46,8 @@ class InterruptUnit(wiring.Component):
         Return the table and the pending bits to their reset values.
     may_send : In(1)
         Messages may leave: MSI-X Enable set, Function Mask clear, bus master enabled, power state D0.
+    gate : In(1)
+        Those of queues, too.
     starved : Out(1)
         A clock without an access is needed.
     message : Out(stream.Signature(MsixMessage))
@@ -63,6 +65,7 @@ class InterruptUnit(wiring.Component):
             "forget": In(1),
             "restore": In(1),
             "may_send": In(1),
+            "gate": In(1),
             "starved": Out(1),
             "message": Out(stream.Signature(MsixMessage)),
         })
@@ -102,7 +105,8 @@ class InterruptUnit(wiring.Component):
         with m.If(self.table.asked):
             m.d.comb += [vectors.vector.eq(self.table.vector), vectors.strobe.eq(self.table.strobe)]
         m.d.comb += [
-            vectors.pend.eq(raised),
+            vectors.gate.eq(self.gate),
+            vectors.pend.eq(Mux(raised, self.cause, 0)),
             vectors.reason.eq(reason),
             vectors.sent.eq(sends),
             vectors.forget.eq(self.busy & self.forget),

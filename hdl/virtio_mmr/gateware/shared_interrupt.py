@@ -38,8 +38,8 @@ class _Visit(Enum, shape=unsigned(3)):
 
 #: What happens to vectors in one clock.
 _HAPPENING = data.StructLayout({
-    "kind": EventKind, "function": 8, "cause": 2, "config_vector": 16, "msix_enable": 1, "forget": 1, "restore": 1,
-    "may_send": 1, "strobe": 16, "data": 32})
+    "kind": EventKind, "function": 8, "cause": 2, "names_vector": 1, "msix_enable": 1, "forget": 1, "restore": 1,
+    "may_send": 1, "gate": 1, "opened": 1, "strobe": 16, "data": 32})
 
 
 class SharedInterruptUnit(wiring.Component):
@@ -86,6 +86,10 @@ class SharedInterruptUnit(wiring.Component):
         Messages of `function` may leave: MSI-X Enable set, Function Mask clear, bus master enabled, power state D0.
     may_send_then : In(1)
         The same of the function of the clock before, as that clock left it.
+    gate : In(1)
+        Messages of the function's queues may leave, too.
+    opened : In(1)
+        It does not in this clock, but will from now on. Never together with a reason to interrupt or a reset.
     step : Out(stream.Signature(Event))
         An event that the unit wants to see; it keeps `queue` for the vector.
     settled : Out(1)
@@ -116,6 +120,8 @@ class SharedInterruptUnit(wiring.Component):
             "restore": In(1),
             "may_send": In(1),
             "may_send_then": In(1),
+            "gate": In(1),
+            "opened": In(1),
             "step": Out(stream.Signature(Event)),
             "settled": Out(1),
             "message": Out(stream.Signature(MsixMessage)),
@@ -135,8 +141,10 @@ class SharedInterruptUnit(wiring.Component):
             now.kind.eq(self.event.kind),
             now.strobe.eq(self.table.strobe),
             now.data.eq(self.table.data),
+            now.names_vector.eq(below(self.config_vector, self._vectors)),
             *(now[name].eq(getattr(self, name)) for name in (
-                "function", "cause", "config_vector", "msix_enable", "forget", "restore", "may_send")),
+                "function", "cause", "msix_enable", "forget", "restore", "may_send", "gate",
+                "opened")),
         ]
 
         # --- The row that the next clock needs ------------------------------------------------------------
@@ -160,9 +168,8 @@ class SharedInterruptUnit(wiring.Component):
         m.d.comb += [
             queue_cause.eq(now.cause[0] & now.msix_enable & below(self.queue_vector, self._vectors)),
             self.settled.eq(((kind == EventKind.INTERRUPT) & ~queue_cause) | (kind == EventKind.PEND)),
-            vectors.pend.eq(Mux(
-                kind == EventKind.PEND, owed,
-                now.cause[1] & now.msix_enable & below(now.config_vector, self._vectors))),
+            vectors.pend[0].eq((kind == EventKind.PEND) & owed),
+            vectors.pend[1].eq(now.cause[1] & now.msix_enable & now.names_vector),
         ]
         self._owed, self._whose, self._vector = owed, whose, vector
         with m.If((kind == EventKind.PEND) | (now.forget & (now.function == whose))):
@@ -218,6 +225,8 @@ class SharedInterruptUnit(wiring.Component):
         self._sends = sends = Signal()
         m.d.comb += [
             sends.eq((kind == EventKind.SEND) & now.may_send & vectors.sendable),
+            vectors.gate.eq(now.gate),
+            vectors.opened.eq(now.opened),
             vectors.sent.eq(sends),
             vectors.visited.eq(kind == EventKind.SEND),
             vectors.forget.eq(now.forget),

@@ -79,13 +79,13 @@ TABLE = RegisterTable("control", 0x28, (
     Register(name="reject", offset=0x20, width=32, access=Access.WO, effect=Effect.REJECT, clause=_CLAUSE,
              doc="Writing 1 stops the function with BADSTATE bit 8."),
     Register(name="platform", offset=0x24, width=32, access=Access.RW, clause=_CLAUSE,
-             doc="What the device promises about memory access, and the gate for DMA.",
+             doc="What the device promises about memory access, and the gate for what queues do.",
              fields=(
                  Field(name="translated", lsb=0, width=1, access=Access.RO, reset=1,
                        doc="Addresses leave as given, to be translated upstream."),
                  Field(name="ordered", lsb=1, width=1, access=Access.RO, reset=1,
                        doc="DMA follows PCIe ordering: no relaxed ordering, no no-snoop."),
                  Field(name="gate", lsb=8, width=1, access=Access.RW, view_of="function.gate",
-                       doc="1: DMA requests and notifications may leave the function."),
+                       doc="1: DMA requests, notifications and interrupts of queues may leave the function."),
              )),
 ), doc="Control page of an MMR function.")

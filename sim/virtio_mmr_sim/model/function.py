@@ -225,16 +225,18 @@ class FunctionModel:
 
     @property
     def intx(self) -> bool:
-        """INTA is to be raised: a level, and not a matter of bus mastering."""
+        """INTA is to be raised: a level, and not a matter of bus mastering, but for queues one of the gate."""
         control = self.control
-        return self.config.intx and self.interrupt_status and control.d0 and not control.interrupt_disable
+        told = self.driver.isr if self.hypervisor.gate else self.driver.isr & Isr.CONFIG
+        return bool(self.config.intx and self.interrupt_status and told and control.d0
+                    and not control.interrupt_disable)
 
     def messages(self) -> list[Message]:
         """MSI-X messages that may leave now; their vectors are pending no longer."""
         control = self.control
         if not control.bus_master or not control.d0 or not control.msix_enabled or control.msix_masked:
             return []
-        return self.table.send()
+        return self.table.send(self.hypervisor.gate)
 
     @property
     def selected(self) -> Queue | None:
@@ -417,11 +419,6 @@ class FunctionModel:
         self.fence.start(cause)
         self.table.forget()
 
-    def _interrupt(self, vector: int) -> None:
-        """Tell the host through a vector, if it uses vectors."""
-        if self.control.msix_enabled:
-            self.table.pend(vector)
-
     def _changed(self) -> None:
         self.generation = (self.generation + 1) & 0xFFFF_FFFF
 
@@ -434,7 +431,8 @@ class FunctionModel:
 
     def _interrupt_config(self) -> None:
         self.driver.isr |= Isr.CONFIG
-        self._interrupt(self.driver.config_vector)
+        if self.control.msix_enabled:
+            self.table.pend_for_configuration(self.driver.config_vector)
 
     def _judge(self) -> None:
         """Compare what the driver accepted with what the hypervisor requires."""
@@ -471,8 +469,8 @@ class FunctionModel:
             self._interrupt_config()
         elif not self.hypervisor.badstate and self._may_interrupt(queue):
             self.driver.isr |= Isr.QUEUE
-            if queue is not None:
-                self._interrupt(queue.vector)
+            if queue is not None and self.control.msix_enabled:
+                self.table.pend_for_queue(queue.vector)
 
     def _waits(self, queue: Queue) -> bool:
         """The queue's buffers must not be used yet: its driver, a modern one, is not ready."""

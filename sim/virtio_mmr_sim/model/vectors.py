@@ -1,7 +1,8 @@
 """The MSI-X table and its pending bits: what the host writes, what waits, what may be sent.
 
 A cause sets its vector's pending bit. The bit goes when the message is sent, which happens at once unless the
-vector or the function is masked, MSI-X is off, or the function may not make requests.
+vector or the function is masked, MSI-X is off, or the function may not make requests. What queues cause waits behind a
+closed gate, too, and what the configuration causes does not, though both may have the same vector.
 
 Specification: PCI Local Bus 3.0, 6.8.2 and 6.8.3.
 """
@@ -25,7 +26,14 @@ class Vector:
     address_high: int = 0
     data: int = 0
     masked: bool = True
-    pending: bool = False
+    #: What it is pending for.
+    for_queues: bool = False
+    for_configuration: bool = False
+
+    @property
+    def pending(self) -> bool:
+        """As the pending bit reads."""
+        return self.for_queues or self.for_configuration
 
 
 class Message(NamedTuple):
@@ -49,19 +57,25 @@ class VectorTable:
     def forget(self) -> None:
         """No vector is pending any more."""
         for vector in self.vectors:
-            vector.pending = False
+            vector.for_queues = vector.for_configuration = False
 
-    def pend(self, number: int) -> None:
-        """Something happened that vector *number* tells; a number without a vector stands for none."""
+    def pend_for_queue(self, number: int) -> None:
+        """A queue has something to tell through vector *number*; a number without a vector stands for none."""
         if number < self._count:
-            self.vectors[number].pending = True
+            self.vectors[number].for_queues = True
 
-    def send(self) -> list[Message]:
-        """Messages of all vectors that are pending and not masked; they are pending no longer."""
+    def pend_for_configuration(self, number: int) -> None:
+        """The same of the configuration."""
+        if number < self._count:
+            self.vectors[number].for_configuration = True
+
+    def send(self, gate: bool = True) -> list[Message]:
+        """Messages of all vectors that are pending and not masked; what they told is pending no longer."""
         found = []
         for vector in self.vectors:
-            if vector.pending and not vector.masked:
-                vector.pending = False
+            if not vector.masked and (vector.for_configuration or (gate and vector.for_queues)):
+                vector.for_configuration = False
+                vector.for_queues &= not gate
                 found.append(Message(vector.address_high << 32 | vector.address_low, vector.data))
         return found
 

@@ -162,6 +162,8 @@ class FunctionState(wiring.Component):
         With several functions: what `function` will be two clocks later.
     event_ahead : In(Event), eventful_ahead : In(1)
         With several functions: the next clock's event; there is one, perhaps of kind NONE.
+    reset_ahead : In(1)
+        With several functions: the next clock brings `flr`, or the reset of `config_change`.
     data_ahead : In(32)
         With several functions and without a modern interface: what the next clock's access writes, if it does.
     queue_ahead, config_vector_ahead : Out(16)
@@ -202,6 +204,8 @@ class FunctionState(wiring.Component):
         A reset begins: interrupts of before are forgotten.
     cause : Out(2)
         Reasons to interrupt the driver, as bits of the ISR: bit 0 for a queue, bit 1 for the configuration.
+    gate_opens : Out(1)
+        The hypervisor opens the function's gate.
     modern.PORTS
         With a modern interface.
     """
@@ -218,7 +222,7 @@ class FunctionState(wiring.Component):
             "function": In(8),
             **({"look": In(8), "event_ahead": In(Event), "eventful_ahead": In(1), "queue_ahead": Out(16),
                 "queue_fetch": Out(16).array(2), "queue_second": Out(1), "config_vector_ahead": Out(16),
-                "config_change": In(VirtualConfigChange),
+                "reset_ahead": In(1), "config_change": In(VirtualConfigChange),
                 "errors": In(VirtualErrors)} if functions > 1 else {}),
             "touch": In(touch),
             "view": Out(view),
@@ -243,6 +247,7 @@ class FunctionState(wiring.Component):
             "restore": Out(1),
             "fenced": Out(1),
             "cause": Out(2),
+            "gate_opens": Out(1),
             **({"data_ahead": In(32)} if functions > 1 and not self._modern else {}),
             **(PORTS if self._modern else {}),
         })
@@ -293,14 +298,15 @@ class FunctionState(wiring.Component):
             m.d.comb += self.config_vector_ahead.eq(merged(
                 rows.unchanged.config_vector, written.data, Mux(rows.overtaken, written.write, 0)))
         m.d.comb += [new.eq(row), self.queue_select.eq(row.queue_select)]
-        flr, msix_toggled, vanishes = self.flr, self.msix_toggled, C(0)
+        flr, msix_toggled, vanishes, whole = self.flr, self.msix_toggled, C(0), Signal()
         initialises = self.event.kind == EventKind.INITIALISE
         if self._functions > 1:
-            # Nearly everything follows from these two.
+            # Nearly everything follows from these.
             initialises, vanishes = Signal(), Signal()
+            comes = ahead.kind == EventKind.INITIALISE, ahead.kind == EventKind.VANISH
             m.d.sync += [
-                initialises.eq(ahead.kind == EventKind.INITIALISE),
-                vanishes.eq(ahead.kind == EventKind.VANISH),
+                *(now.eq(one) for now, one in zip((initialises, vanishes), comes, strict=True)),
+                whole.eq(Cat(self.reset_ahead, *comes).any()),
             ]
             m.d.comb += new.configuration.eq(applied(row.configuration, self.config_change, self.errors))
             flr |= self.config_change.reset
@@ -500,7 +506,7 @@ class FunctionState(wiring.Component):
                 m.d.comb += new.required.eq(merged(
                     row.required, touch.function_required.data, touch.function_required.write))
             with m.If(touch.function_gate.write[0]):
-                m.d.comb += new.gate.eq(touch.function_gate.data)
+                m.d.comb += [new.gate.eq(touch.function_gate.data), self.gate_opens.eq(touch.function_gate.data)]
                 with m.If(touch.function_gate.data != row.gate):
                     m.d.comb += new.tell_gate.eq(1)
             with m.If(touch.reject.write[0] & touch.reject.data[0]):
@@ -560,11 +566,9 @@ class FunctionState(wiring.Component):
                 ]
 
         # --- Reset --------------------------------------------------------------------------------------------
-        whole = Signal()
-        m.d.comb += [
-            whole.eq(flr | vanishes | initialises),
-            cleared.eq(status_reset | whole),
-        ]
+        if self._functions == 1:
+            m.d.comb += whole.eq(flr | initialises)
+        m.d.comb += cleared.eq(status_reset | whole)
         with m.If(status_reset):
             m.d.comb += [fence.eq(1), cause.eq(ResetCause.STATUS)]
         with m.If(flr):

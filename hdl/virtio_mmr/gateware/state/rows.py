@@ -13,8 +13,8 @@ class RowStore(wiring.Component):
     yet, because it is being written or will be, is handed on to it. The RAM's answer in a clock in which the same
     row is written is not used.
 
-    Cost: a row of registers beside the RAM with a latency of 1, and one more than `latency` else; nothing that grows
-    with `count` but the RAM.
+    Cost: a row of registers beside the RAM with a latency of 1, and one more than `latency` else, or two more with
+    `behind`; nothing that grows with `count` but the RAM.
 
     Parameters
     ----------
@@ -28,7 +28,11 @@ class RowStore(wiring.Component):
         Contents at power up, a row each; zero where there is none. A reset does not bring them back.
     apart
         The RAM is asked for rows by two numbers of their own, which come earlier in the clock than `look` and than the
-        choice between them. That takes the RAM twice.
+        choice between them. That takes the RAM twice. Implies `behind`.
+    behind
+        With a latency of 2 or more: what the RAM answers and what may take its place stand in registers of their own,
+        and the choice is made behind them. So nothing is between the RAM and a register, and the row comes later in
+        its clock.
     late_bits
         With a latency of 2: so many of the lowest bits of `look` come too late in their clock to be compared with those
         of before, and the others do not. Much follows from that, and so it stands in a register. None if all are late.
@@ -59,8 +63,8 @@ class RowStore(wiring.Component):
         shown may be that row under the other's number.
     """
 
-    def __init__(self, shape, count: int, *, latency: int, init=(), apart: bool = False, late_bits: int | None = None,
-                 elsewhere: bool = False):
+    def __init__(self, shape, count: int, *, latency: int, init=(), apart: bool = False, behind: bool = False,
+                 late_bits: int | None = None, elsewhere: bool = False):
         if latency < 1:
             raise ValueError(f"a row store has a latency of {latency}; block RAM needs at least 1")
         if late_bits is not None and (latency != 2 or elsewhere):
@@ -70,6 +74,7 @@ class RowStore(wiring.Component):
         self._latency = latency
         self._init = init
         self._apart = apart
+        self._behind = behind or apart
         self._late_bits = late_bits
         self._elsewhere = elsewhere
         super().__init__({
@@ -152,7 +157,7 @@ class RowStore(wiring.Component):
                     instead.eq(Mux(overtaken, self.new, handed_on)),
                 ]
                 onward = Mux(replaced, instead, stored)
-                if not self._apart:
+                if not self._behind:
                     m.d.sync += next_row.eq(onward)
                 else:
                     choices = [replaced, instead, stored]

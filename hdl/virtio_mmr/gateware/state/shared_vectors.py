@@ -45,22 +45,28 @@ class SharedVectorTable(wiring.Component):
         Its entry, if that was wanted; whether that was ever written. Otherwise address and data are zero.
     stored : Out(VectorEntry)
         The same with address and data of no meaning then.
+    gate : In(1)
+        What is pending for queues of the function may be sent.
     pending, ready : Out(32)
-        Pending bits of the vector's group; those of them that are not masked.
+        Pending bits of the vector's group; those of them that are neither masked nor behind the gate.
     sendable : Out(1)
         The vector is one of the latter.
     last : Out(5)
         The vector of the group that was `sent` last, or any.
     strobe : In(16), data : In(32)
         Write these bytes of the entry; `data` stands for each of its four dwords.
-    pend, sent : In(1)
-        Set, or clear, the vector's pending bit.
+    pend : In(2)
+        The vector becomes pending: bit 0 for a queue, bit 1 for the configuration; not both.
+    sent : In(1)
+        It is so no longer; for queues it stays so behind a closed gate. Never together with `pend`.
     visited : In(1)
         The group has had its visit; the vector was `sent` or could not be.
     forget : In(1)
         Clear all pending bits of the function, before `pend`; never together with a write or `sent`.
     restore : In(1)
         Return the function's entries and pending bits to their reset values; never together with another change.
+    opened : In(1)
+        The function's gate opens: what waited behind it is worth a visit.
     waiting : Out(groups)
         Groups of the function that may have ready vectors, as this clock leaves them; no other has.
     """
@@ -77,17 +83,19 @@ class SharedVectorTable(wiring.Component):
             "entry": Out(VectorEntry),
             "written": Out(1),
             "stored": Out(VectorEntry),
+            "gate": In(1),
             "pending": Out(GROUP),
             "ready": Out(GROUP),
             "sendable": Out(1),
             "last": Out(5),
             "strobe": In(16),
             "data": In(32),
-            "pend": In(1),
+            "pend": In(2),
             "sent": In(1),
             "visited": In(1),
             "forget": In(1),
             "restore": In(1),
+            "opened": In(1),
             "waiting": Out(-(-vectors // GROUP)),
         })
 
@@ -118,7 +126,8 @@ class SharedVectorTable(wiring.Component):
         ]
 
         # --- The group's bits -----------------------------------------------------------------------------
-        group_row = data.StructLayout({"written": width, "unmasked": width, "pending": width, "last": place_bits})
+        group_row = data.StructLayout({
+            "written": width, "unmasked": width, "for_queues": width, "for_configuration": width, "last": place_bits})
         # Compared late: with early numbers here, too, abc9 of yosys 0.70 ended without a word.
         m.submodules.groups = bits = RowStore(group_row, self._functions << group_bits, latency=2)
         now, new = Signal(group_row), Signal(group_row)
@@ -127,23 +136,30 @@ class SharedVectorTable(wiring.Component):
             bits.look.eq(Cat(self.vector_ahead[place_bits:place_bits + group_bits], self.function_ahead)),
             now.written.eq(Mux(valid, bits.row.written, 0)),
             now.unmasked.eq(Mux(valid, bits.row.unmasked, 0)),
-            now.pending.eq(Mux(pending_valid, bits.row.pending, 0)),
+            now.for_queues.eq(Mux(pending_valid, bits.row.for_queues, 0)),
+            now.for_configuration.eq(Mux(pending_valid, bits.row.for_configuration, 0)),
             now.last.eq(bits.row.last),
             new.eq(now),
         ]
-        self._unmasked = now.unmasked
+        self._now = now
         written = (now.written & mine).any()
         stored_strobe, mask_strobe = self.strobe[:STORED], self.strobe[STORED]
         with m.If(stored_strobe.any()):
             m.d.comb += new.written.eq(now.written | mine)
         with m.If(mask_strobe):
             m.d.comb += new.unmasked.eq(Mux(self.data[0], now.unmasked & ~mine, now.unmasked | mine))
-        with m.If(self.pend):
-            m.d.comb += new.pending.eq(Mux(self.forget, 0, now.pending) | mine)
+        pends = self.pend.any()
+        with m.If(pends):
+            for bit, reason in enumerate(("for_queues", "for_configuration")):
+                m.d.comb += new[reason].eq(Mux(self.forget, 0, now[reason]) | Mux(self.pend[bit], mine, 0))
         with m.Elif(self.sent):
-            m.d.comb += [new.pending.eq(now.pending & ~mine), new.last.eq(place)]
-        ready = now.pending & now.unmasked
-        changed = stored_strobe.any() | mask_strobe | self.pend | self.sent
+            m.d.comb += [
+                new.for_queues.eq(now.for_queues & ~Mux(self.gate, mine, 0)),
+                new.for_configuration.eq(now.for_configuration & ~mine),
+                new.last.eq(place),
+            ]
+        ready = (Mux(self.gate, now.for_queues, 0) | now.for_configuration) & now.unmasked
+        changed = stored_strobe.any() | mask_strobe | pends | self.sent
         left = (ready & ~Mux(self.sent, mine, 0)).any()
         m.d.comb += [
             bits.new.eq(new),
@@ -153,10 +169,10 @@ class SharedVectorTable(wiring.Component):
             # A visit finds out; until then whatever could have made a vector ready counts.
             rows.new.waiting.eq(
                 (Mux(self.restore | self.forget, 0, row.waiting) & ~Mux(self.visited & ~left, here, 0))
-                | Mux(self.pend | mask_strobe, here, 0)),
+                | Mux(pends | mask_strobe, here, 0) | self.opened.replicate(groups)),
             rows.change.eq(1),
             self.waiting.eq(rows.new.waiting),
-            self.pending.eq(now.pending),
+            self.pending.eq(now.for_queues | now.for_configuration),
             self.ready.eq(ready),
             self.sendable.eq((ready & mine).any()),
             self.last.eq(now.last),

@@ -1,7 +1,8 @@
 """The MSI-X vectors of a single function: table entries, masks, pending bits.
 
 Specification: PCI Local Bus 3.0, 6.8.2. Masks and pending bits stand in rows of up to 32 vectors, as the pending
-bits are read; two bits a row say what of it counts, so that a reset takes one clock.
+bits are read; two bits a row say what of it counts, so that a reset takes one clock. A vector may be pending for
+queues, for the configuration, or both: behind a closed gate only the latter is sent.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
@@ -69,16 +70,18 @@ class VectorTable(wiring.Component):
     vector : In(11)
         Whose rows are meant in this clock.
     entry : Out(VectorEntry)
+    gate : In(1)
+        What is pending for queues may be sent.
     pending, ready : Out(32)
-        Pending bits of the vector's group; those of them that are not masked. With `pend` they are of the reason's
-        group, and the entry means nothing.
+        Pending bits of the vector's group; those of them that are neither masked nor behind the gate. With `pend` they
+        are of the reason's group, and the entry means nothing.
     strobe : In(16), data : In(32)
         Write these bytes of the entry; `data` stands for each of its four dwords.
     sent : In(1)
-        Clear the vector's pending bit.
-    pend : In(1), reason : In(11)
-        Set the pending bit of this vector, and not of `vector`: it may come late in the clock, because it needs no
-        entry. Never together with a write or `sent`.
+        The vector is pending no longer; for queues it stays so behind a closed gate.
+    pend : In(2), reason : In(11)
+        This vector, and not `vector`, becomes pending: bit 0 for a queue, bit 1 for the configuration, not both. It may
+        come late in the clock, because it needs no entry. Never together with a write or `sent`.
     forget : In(1)
         Clear all pending bits, before `pend`.
     restore : In(1)
@@ -90,12 +93,13 @@ class VectorTable(wiring.Component):
         super().__init__({
             "vector": In(11),
             "entry": Out(VectorEntry),
+            "gate": In(1),
             "pending": Out(GROUP),
             "ready": Out(GROUP),
             "strobe": In(16),
             "data": In(32),
             "sent": In(1),
-            "pend": In(1),
+            "pend": In(2),
             "reason": In(11),
             "forget": In(1),
             "restore": In(1),
@@ -106,7 +110,8 @@ class VectorTable(wiring.Component):
         width = min(self._vectors, GROUP)
         groups = -(-self._vectors // GROUP)
         group_bits, place_bits = (groups - 1).bit_length(), (width - 1).bit_length()
-        group = Mux(self.pend, self.reason, self.vector)[place_bits:place_bits + group_bits]
+        pends = self.pend.any()
+        group = Mux(pends, self.reason, self.vector)[place_bits:place_bits + group_bits]
 
         # --- Which rows count -----------------------------------------------------------------------------
         all_valid, all_pending_valid = Signal(groups), Signal(groups)
@@ -115,7 +120,8 @@ class VectorTable(wiring.Component):
 
         # --- The group's bits -----------------------------------------------------------------------------
         # An entry that was never written has no bytes in the table's memory yet.
-        group_row = data.StructLayout({"written": width, "unmasked": width, "pending": width})
+        group_row = data.StructLayout(
+            {"written": width, "unmasked": width, "for_queues": width, "for_configuration": width})
         m.submodules.groups = bits = memory.Memory(shape=group_row, depth=1 << group_bits, init=[])
         bits_read, bits_write = bits.read_port(domain="comb"), bits.write_port()
         now, new = Signal(group_row), Signal(group_row)
@@ -125,27 +131,31 @@ class VectorTable(wiring.Component):
             bits_write.addr.eq(group),
             now.written.eq(Mux(valid, bits_read.data.written, 0)),
             now.unmasked.eq(Mux(valid, bits_read.data.unmasked, 0)),
-            now.pending.eq(Mux(pending_valid, bits_read.data.pending, 0)),
+            now.for_queues.eq(Mux(pending_valid, bits_read.data.for_queues, 0)),
+            now.for_configuration.eq(Mux(pending_valid, bits_read.data.for_configuration, 0)),
             new.eq(now),
         ]
-        self._unmasked = now.unmasked
+        self._now = now
         written = (now.written & mine).any()
         stored_strobe, mask_strobe = self.strobe[:STORED], self.strobe[STORED]
         with m.If(stored_strobe.any()):
             m.d.comb += new.written.eq(now.written | mine)
         with m.If(mask_strobe):
             m.d.comb += new.unmasked.eq(Mux(self.data[0], now.unmasked & ~mine, now.unmasked | mine))
-        left = Mux(self.forget, 0, now.pending)
-        with m.If(self.pend):
-            m.d.comb += new.pending.eq(left | caused)
+        with m.If(pends):
+            for bit, reason in enumerate(("for_queues", "for_configuration")):
+                m.d.comb += new[reason].eq(Mux(self.forget, 0, now[reason]) | Mux(self.pend[bit], caused, 0))
         with m.Elif(self.sent):
-            m.d.comb += new.pending.eq(now.pending & ~mine)
-        changed = stored_strobe.any() | mask_strobe | self.pend | self.sent
+            m.d.comb += [
+                new.for_queues.eq(now.for_queues & ~Mux(self.gate, mine, 0)),
+                new.for_configuration.eq(now.for_configuration & ~mine),
+            ]
+        changed = stored_strobe.any() | mask_strobe | pends | self.sent
         m.d.comb += [
             bits_write.data.eq(new),
             bits_write.en.eq(changed),
-            self.pending.eq(now.pending),
-            self.ready.eq(now.pending & now.unmasked),
+            self.pending.eq(now.for_queues | now.for_configuration),
+            self.ready.eq((Mux(self.gate, now.for_queues, 0) | now.for_configuration) & now.unmasked),
         ]
         m.d.sync += [
             all_valid.eq(Mux(self.restore, 0, all_valid) | Mux(changed, here, 0)),

@@ -6,10 +6,11 @@ Specification: PCI Express Base 5.0, 7.5 and 7.7; the registers' own clauses sta
 from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.gateware.access.carryless import below
+from virtio_mmr.gateware.access.interface import Access as PortAccess
 from virtio_mmr.gateware.access.interface import AccessPort
 from virtio_mmr.gateware.control import FunctionControl
 from virtio_mmr.layout import ConfigurationSpace
@@ -65,11 +66,17 @@ class ConfigSpace(wiring.Component):
     ----------
     space
         What the placer made.
+    early
+        Whether an access starts a function level reset is found out in the clock before it: much follows from that.
 
     Members
     -------
     port : In(AccessPort())
         ``offset`` is the register's byte address; ``function`` is not looked at.
+    coming : In(stream.Signature(PortAccess, always_ready=True))
+        With `early`: the access of the next clock, if it is to this space.
+    reset_ahead : Out(1)
+        With `early`: that access will start a function level reset.
     ahead : In(10)
         Register number of the access two clocks later, if there is one; read or written, it is this one.
     control : Out(FunctionControl())
@@ -85,10 +92,12 @@ class ConfigSpace(wiring.Component):
         Place that the access window of the modern interface names, if there is one.
     """
 
-    def __init__(self, space: ConfigurationSpace):
+    def __init__(self, space: ConfigurationSpace, *, early: bool = False):
         self._space = space
+        self._early = early
         super().__init__({
             "port": In(AccessPort()),
+            **({"coming": In(stream.Signature(PortAccess, always_ready=True)), "reset_ahead": Out(1)} if early else {}),
             "ahead": In(10),
             "control": Out(FunctionControl()),
             "msix_toggled": Out(1),
@@ -130,7 +139,16 @@ class ConfigSpace(wiring.Component):
                 continue
             if field.access is Access.WO:
                 stored[name] = Signal(name=name)
-                m.d.comb += stored[name].eq(here & strobe[positions[0] // 8] & data[positions[0]])
+                said, named = access, at[field.dword]
+                if self._early:
+                    said, named = self.coming, constants.number_before == field.dword
+                starts = (said.valid & said.p.write & named & said.p.strobe[positions[0] // 8]
+                          & said.p.data[positions[0]])
+                if self._early:
+                    m.d.comb += self.reset_ahead.eq(starts)
+                    m.d.sync += stored[name].eq(starts)
+                else:
+                    m.d.comb += stored[name].eq(starts)
                 continue
             value = Signal(len(positions), name=name, init=field.reset)
             stored[name] = value

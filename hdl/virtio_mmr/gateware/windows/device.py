@@ -166,7 +166,7 @@ class DeviceWindow(wiring.Component):
         else:
             m.submodules.rows = self._rows = rows = RowStore(
                 data.StructLayout({"values": layout, "unreported": len(driver)}), self._functions, latency=2,
-                late_bits=0)
+                behind=True, late_bits=0)
             function = rows.number
             m.d.comb += [
                 rows.look.eq(self.look),

@@ -4,10 +4,10 @@ Specification: SR-IOV 1.1, 3.4 and 3.5.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.access.interface import AccessPort
+from virtio_mmr.gateware.access.interface import Access, AccessPort
 from virtio_mmr.gateware.state.virtual import DEVICE_ERRORS, STATUS_ERRORS, VirtualConfigChange, VirtualConfigState
 from virtio_mmr.layout import ConfigurationSpace
 
@@ -18,7 +18,8 @@ class VirtualConfigSpace(wiring.Component):
     """A view of 4,096 bytes of one virtual function: constants from a block RAM, and the state of its row.
 
     Nothing is kept here. What a write does to the function's state is told in the clock of the access, for
-    `state.virtual.applied`; constants were looked up in the two clocks before it. Bits that a virtual function does not
+    `state.virtual.applied`; much follows from that, so it is found out in the clock before. Constants were looked up in
+    the two clocks before it. Bits that a virtual function does not
     have, and what the table does not name, read zero and ignore writes.
 
     Parameters
@@ -32,10 +33,14 @@ class VirtualConfigSpace(wiring.Component):
         ``offset`` is the register's byte address, of a function that exists.
     ahead : In(10)
         Register number of the access two clocks later, if there is one; read or written, it is this one.
+    coming : In(stream.Signature(Access, always_ready=True))
+        The access of the next clock, if it is to this space.
     state : In(VirtualConfigState)
         Of the function that is accessed.
     change : Out(VirtualConfigChange)
         What the access of this clock does; zero without one.
+    reset_ahead : Out(1)
+        That of the next clock will start a function level reset.
     """
 
     def __init__(self, space: ConfigurationSpace):
@@ -43,13 +48,15 @@ class VirtualConfigSpace(wiring.Component):
         super().__init__({
             "port": In(AccessPort()),
             "ahead": In(10),
+            "coming": In(stream.Signature(Access, always_ready=True)),
             "state": In(VirtualConfigState),
             "change": Out(VirtualConfigChange),
+            "reset_ahead": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        access, state, change = self.port.access.p, self.state, self.change
+        state, change = self.state, self.change
         bits = {
             "bus_master": state.bus_master, "msix_enable": state.msix_enable, "msix_mask": state.msix_mask,
             **dict(zip(STATUS_ERRORS, state.status_errors, strict=True)),
@@ -60,7 +67,8 @@ class VirtualConfigSpace(wiring.Component):
 
         # --- What a write does --------------------------------------------------------------------------------
         words: dict[int, list] = {}
-        write = self.port.access.valid & access.write
+        coming = self.coming.p
+        writes = self.coming.valid & coming.write
         m.submodules.constants = constants = ConstantRegisters(self._space)
         # Which register an access is for is found out in the clock before it.
         at = {field.dword: Signal(name=f"at_{4 * field.dword:02x}") for field in changing_fields(self._space)}
@@ -68,10 +76,11 @@ class VirtualConfigSpace(wiring.Component):
         m.d.sync += [named.eq(constants.number_before == number) for number, named in at.items()]
         for field in changing_fields(self._space):
             (position,) = field.positions
-            here = write & at[field.dword] & access.strobe[position // 8]
-            said = here & access.data[position]
+            here, said = (Signal(name=f"{does}_{field.name}") for does in ("writes", "sets"))
+            meant = writes & (constants.number_before == field.dword) & coming.strobe[position // 8]
+            m.d.sync += [here.eq(meant), said.eq(meant & coming.data[position])]
             if field.name == "initiate_reset":
-                m.d.comb += change.reset.eq(said)
+                m.d.comb += [change.reset.eq(said), self.reset_ahead.eq(meant & coming.data[position])]
                 continue
             words.setdefault(field.dword, [Const(0, 1)] * 32)[position] = bits[field.name]
             if field.name in clears:
