@@ -16,6 +16,7 @@ from virtio_mmr.layout import place
 from virtio_mmr_sim.model.tlp import ConfigRequest, build, memory_read, memory_write
 
 COMMAND, BUS_MASTER_AND_MEMORY, POWER = 0x04, 0x0006, 0x44
+DEVICE_CAPABILITIES_2, DEVICE_CONTROL_2, TIMEOUT_DISABLE = 0xE4, 0xE8, 1 << 4
 
 #: Writes of a legacy driver that starts queue 0 before anything else, and of one that has not started it yet.
 LEGACY_DRIVER = ((0x08, b"\x34\x12\0\0"),)
@@ -351,6 +352,26 @@ def test_a_driver_of_either_kind_opens_the_gate(driver, make):
     link.run(both(link))
     assert [(one.context, one.status, len(one.data)) for one in link.answers[0]] == [(1, 0, 300)]
     assert link.done == [(2, 0)]
+
+
+def test_software_switches_the_time_out_of_reads_off_and_on():
+    timeout = 400
+    link = Link(fates={"forgotten": 1.0}, timeout=timeout)
+    over = link.answers[0]
+
+    async def play(ctx):
+        answer = await link.ask(ctx, ConfigRequest(bus=1, offset=DEVICE_CAPABILITIES_2))
+        assert answer[3] == TIMEOUT_DISABLE
+        await link.ask(ctx, ConfigRequest(write=True, bus=1, offset=DEVICE_CONTROL_2, data=TIMEOUT_DISABLE))
+        await offer(ctx, link.dut.dma_read, [read(7, 0x7000, 64)])
+        await ctx.tick().repeat(4 * timeout)
+        assert not over and any(packet[0] >> 24 in (0x00, 0x20) for packet in link.seen)
+        await link.ask(ctx, ConfigRequest(write=True, bus=1, offset=DEVICE_CONTROL_2, data=0))
+        assert not over, "nothing is over before the bit is cleared"
+        await link.until(ctx, lambda: over, limit=timeout * 9 // 8 + 100)
+        assert [(one.context, one.status) for one in over] == [(7, 4)]
+
+    link.run(play)
 
 
 @pytest.mark.parametrize("how", ["level", *broad("status", "bus_master")])

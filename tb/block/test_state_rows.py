@@ -78,6 +78,8 @@ def test_changes_elsewhere_are_seen_by_every_later_use(count, latency):
 def test_latency_must_be_possible():
     with pytest.raises(ValueError, match="a row store has a latency of 0; block RAM needs at least 1"):
         RowStore(unsigned(8), 4, latency=0)
+    with pytest.raises(ValueError, match="behind with a latency of 1; a choice behind registers takes at least 2"):
+        RowStore(unsigned(8), 4, latency=1, behind=True)
 
 
 @pytest.mark.parametrize(("latency", "elsewhere"), [(1, False), (3, False), (2, True)])

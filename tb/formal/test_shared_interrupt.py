@@ -170,7 +170,7 @@ def table(vectors):
     writes = dut.strobe.any()
     h.assume(pend[0] + pend[1] + sent + writes <= 1)
     h.assume(~(dut.restore | dut.opened) | ~(pend.any() | sent | writes))
-    h.assume(~dut.opened | ~(dut.forget | dut.restore | dut.gate))
+    h.assume(~dut.opened | ~(dut.forget | dut.restore))
     h.assume(~writes | (wanted & ~dut.forget))
     h.assume(~sent | (wanted & ~dut.forget))
 

@@ -260,6 +260,10 @@ FAULTS = (
         "a message leaves that was forbidden a clock ago", (proof("interrupt", "causes"), block(
             "interrupt", "no_cause_is_lost_and_none_is_told_twice"))),
     Fault(
+        "requester/requester.py", "self.timeout_disable | self.read_held", "self.read_held",
+        "reads time out although software has switched that off", (block(
+            "endpoint_dma", "software_switches_the_time_out_of_reads_off_and_on"),)),
+    Fault(
         "state/vectors.py", "Mux(self.gate, now.for_queues, 0) | now", "now.for_queues | now",
         "a closed gate holds no interrupt of a queue back", (
             proof("interrupt", "causes"), block(

@@ -403,7 +403,8 @@ legacy.queue_vector
 
 def test_regs_shows_the_fields_of_a_register(vmmr):
     _, out, _ = vmmr("regs", "control.platform")
-    assert "        8  gate, rw: 1: DMA requests and notifications may leave the function.\n" in out
+    what = "DMA requests, notifications and interrupts of queues may leave the function."
+    assert f"        8  gate, rw: 1: {what}\n" in out
 
 
 def test_regs_shows_a_configuration_field(vmmr):

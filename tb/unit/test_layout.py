@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from virtio_mmr.config import loads
 from virtio_mmr.config.device import Bar, BarKind, DeviceConfig, Identity, Region, Space
 from virtio_mmr.config.errors import ConfigError
 from virtio_mmr.layout import Windows, place
@@ -53,6 +54,16 @@ def test_capabilities_stand_at_their_usual_places():
         ("control", 0x130),
         ("mmr_literal", 0x150),
     ]
+
+
+@pytest.mark.parametrize(("requester", "virtual"), [(False, False), (True, False), (True, True)])
+def test_who_reads_memory_can_be_told_to_wait_for_ever_by_its_physical_function(requester, virtual):
+    # PCI Express Base 5.0, 7.5.3.15, 7.5.3.16 and 9.3.5.
+    config = loads('[device]\nkind = "net"\n[vf]\ncount = 2\n' + "[requester]\n" * requester)
+    space = place(config.of(int(virtual)))
+    at = space.capability("express").offset
+    assert dword(space.reset_image(), at + 0x24) == requester << 4
+    assert dword(space.write_mask(), at + 0x28) == (requester and not virtual) << 4
 
 
 def test_identity_is_that_of_an_mmr_network_device():

@@ -127,6 +127,8 @@ def _series7(device: DeviceConfig) -> Settings:
     found |= {
         "Max_Payload_Size": f"{device.datapath.max_payload}_bytes",
         "Extended_Tag_Field": "true",
+        # The core does not hear of it.
+        "Cpl_Timeout_Disable_Sup": "false",
         "IntX_Generation": _true(device.intx),
         "Legacy_Interrupt": "INTA" if device.intx else "NONE",
         "MSI_Enabled": "false",

@@ -27,6 +27,7 @@ class FunctionControl(wiring.Signature):
     extended_tag : Out(1)
     read_completion_boundary : Out(1)
         0 for 64, 1 for 128 bytes.
+    completion_timeout_disable : Out(1)
     reset : Out(1)
         Function level reset begins; one clock.
     bus : Out(8), device : Out(5)
@@ -56,6 +57,7 @@ class FunctionControl(wiring.Signature):
             "max_read_request_size": Out(3),
             "extended_tag": Out(1),
             "read_completion_boundary": Out(1),
+            "completion_timeout_disable": Out(1),
             "reset": Out(1),
             "bus": Out(8),
             "device": Out(5),

@@ -672,6 +672,7 @@ class Endpoint(wiring.Component):
                 requester.max_read_request_size.eq(control.max_read_request_size),
                 requester.extended_tag.eq(control.extended_tag),
                 requester.read_completion_boundary.eq(control.read_completion_boundary),
+                requester.timeout_disable.eq(control.completion_timeout_disable),
             ]
             if several:
                 gate = SharedGate(state.new.shape(), functions, modern=with_modern)

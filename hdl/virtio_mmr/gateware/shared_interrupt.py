@@ -89,7 +89,8 @@ class SharedInterruptUnit(wiring.Component):
     gate : In(1)
         Messages of the function's queues may leave, too.
     opened : In(1)
-        It does not in this clock, but will from now on. Never together with a reason to interrupt or a reset.
+        From the next clock on they may, whether or not they did before. Never together with a reason to interrupt or a
+        reset.
     step : Out(stream.Signature(Event))
         An event that the unit wants to see; it keeps `queue` for the vector.
     settled : Out(1)
@@ -143,8 +144,7 @@ class SharedInterruptUnit(wiring.Component):
             now.data.eq(self.table.data),
             now.names_vector.eq(below(self.config_vector, self._vectors)),
             *(now[name].eq(getattr(self, name)) for name in (
-                "function", "cause", "msix_enable", "forget", "restore", "may_send", "gate",
-                "opened")),
+                "function", "cause", "msix_enable", "forget", "restore", "may_send", "gate", "opened")),
         ]
 
         # --- The row that the next clock needs ------------------------------------------------------------

@@ -188,7 +188,8 @@ def _header(config: DeviceConfig) -> tuple[Register, ...]:
 
 def _wanted(config: DeviceConfig) -> tuple[list[spec.Capability], list[tuple[str, str]]]:
     """Every capability that the device should have, and what it cannot have with the reason."""
-    wanted = [spec.express(max_payload=config.datapath.max_payload, virtual=config.virtual)]
+    wanted = [spec.express(max_payload=config.datapath.max_payload, virtual=config.virtual,
+                           requester=config.requester is not None)]
     if config.virtual:
         wanted.append(sriov.ari())
     else:

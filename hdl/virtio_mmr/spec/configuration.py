@@ -130,13 +130,14 @@ def power() -> Capability:
 KEPT_BY_RESET = ("max_payload_size", "read_completion_boundary", "common_clock")
 
 
-def express(*, max_payload: int, virtual: bool = False) -> Capability:
+def express(*, max_payload: int, virtual: bool = False, requester: bool = False) -> Capability:
     """PCI Express endpoint, version 2; *max_payload* is the largest payload in bytes.
 
     In a *virtual* function only the reset can be written: for the rest it follows its physical function
-    (PCI Express Base 5.0, 9.3.5).
+    (PCI Express Base 5.0, 9.3.5). A *requester* reads host memory, so its time-out can be switched off (7.5.3.15).
     """
     clause = "PCI Express Base 5.0, 7.5.3"
+    control_2 = read_only("device_control_2", 0x28, 16, 0, clause)
     payload = (max_payload // 128).bit_length() - 1
     device = payload | 1 << 5 | 1 << 15 | 1 << 28
     initiate_reset = Field(name="initiate_reset", lsb=15, width=1, access=Access.WO, view_of="control.initiate_reset",
@@ -160,6 +161,10 @@ def express(*, max_payload: int, virtual: bool = False) -> Capability:
             _rw("read_completion_boundary", 3, "control.read_completion_boundary"),
             _rw("common_clock", 6, "control.common_clock"),
         ))
+        if requester:
+            disable = _rw("completion_timeout_disable", 4, "control.completion_timeout_disable")
+            control_2 = Register(name="device_control_2", offset=0x28, width=16, access=Access.RW, clause=clause,
+                                 fields=(disable,))
     return Capability("express", "classic", ID_EXPRESS, 0x3C, (
         read_only("express_flags", 0x02, 16, 0x0002, clause, "Version 2, endpoint."),
         read_only("device_capabilities", 0x04, 32, device, clause,
@@ -175,8 +180,8 @@ def express(*, max_payload: int, virtual: bool = False) -> Capability:
         read_only("link_capabilities", 0x0C, 32, 0x0000_0011, clause, "2.5 GT/s, x1: the link belongs to the hard IP."),
         link_control,
         read_only("link_status", 0x12, 16, 0x0011, clause),
-        read_only("device_capabilities_2", 0x24, 32, 0, clause),
-        read_only("device_control_2", 0x28, 16, 0, clause),
+        read_only("device_capabilities_2", 0x24, 32, requester << 4, clause),
+        control_2,
         read_only("link_capabilities_2", 0x2C, 32, 0x0000_0002, clause),
         read_only("link_control_2", 0x30, 16, 0x0001, clause),
     ))

@@ -44,6 +44,8 @@ class Requester(wiring.Component):
     read_gate, write_gate : Out(Gate())
     max_payload_size, max_read_request_size : In(3)
     extended_tag, read_completion_boundary : In(1)
+    timeout_disable : In(1)
+        Time stands still for reads, and for tags that rest after a time-out.
     completions : In(stream.Signature(completion_beat(width), always_ready=True))
         Taken whatever the back end does.
     reads_ok : In(1)
@@ -82,6 +84,7 @@ class Requester(wiring.Component):
             "max_read_request_size": In(3),
             "extended_tag": In(1),
             "read_completion_boundary": In(1),
+            "timeout_disable": In(1),
             "completions": In(stream.Signature(completion_beat(width), always_ready=True)),
             "reads_ok": In(1, init=1),
             "read_held": In(1),
@@ -126,7 +129,7 @@ class Requester(wiring.Component):
         ]
         # A time-out begins when a read has its tag, so it must not go on while a read cannot leave: the tag could be
         # free again before.
-        m.d.sync += read.held.eq(self.read_held | (self.reads.valid & ~self.reads.ready))
+        m.d.sync += read.held.eq(self.timeout_disable | self.read_held | (self.reads.valid & ~self.reads.ready))
         # Clocks in which a read may be queued.
         with m.If(~self.reads.valid | self.reads.ready):
             m.d.sync += self.read_ticket.eq(self.now)

@@ -67,6 +67,8 @@ class RowStore(wiring.Component):
                  late_bits: int | None = None, elsewhere: bool = False):
         if latency < 1:
             raise ValueError(f"a row store has a latency of {latency}; block RAM needs at least 1")
+        if behind and latency < 2:
+            raise ValueError(f"behind with a latency of {latency}; a choice behind registers takes at least 2")
         if late_bits is not None and (latency != 2 or elsewhere):
             raise ValueError(
                 f"late_bits with latency {latency} and elsewhere {elsewhere}; a row store needs 2 and False for it")

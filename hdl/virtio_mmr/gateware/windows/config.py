@@ -217,6 +217,7 @@ class ConfigSpace(wiring.Component):
             control.max_read_request_size.eq(bit("max_read_request_size")),
             control.extended_tag.eq(bit("extended_tag")),
             control.read_completion_boundary.eq(bit("read_completion_boundary")),
+            control.completion_timeout_disable.eq(bit("completion_timeout_disable")),
             control.reset.eq(clear_all),
             control.vf_enable.eq(bit("vf_enable")),
             control.vf_memory_enable.eq(bit("vf_memory_enable")),
