@@ -196,6 +196,21 @@ def test_read_that_is_held_back_leaves_alone_the_one_before_it():
             (number, 5 * (number % 2)) for number in range(owner, len(requests), 8)]
 
 
+def test_tags_of_aborted_reads_come_back_while_the_time_out_is_switched_off():
+    bench = Bench(128, seed=5, reads=32, timeout=128, host={"fates": {"aborted": 1.0}, "delay": 0})
+    requests = [{"function": 0, "epoch": 0, "address": 64 * number, "bytes": 8, "owner": 3, "context": number}
+                for number in range(100)]
+
+    async def ask(ctx):
+        ctx.set(bench.dut.timeout_disable, 1)
+        await bench.read(ctx, requests)
+        while len(bench.answers[3]) < len(requests):
+            await ctx.tick()
+
+    bench.run(ask)
+    assert {one.status for one in bench.answers[3]} == {2}
+
+
 def test_time_of_every_read_is_over_in_time_however_many_stand_before_it():
     timeout, count = 400, 24
     bench = Bench(128, seed=12, timeout=timeout, idle=0.0, stall=0.0, host={"fates": {"forgotten": 1.0}, "delay": 0})

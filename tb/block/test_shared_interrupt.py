@@ -91,7 +91,7 @@ class Functions:
         ctx.set(dut.restore, now.restore)
         ctx.set(dut.may_send, now.may)
         ctx.set(dut.gate, now.may_queues)
-        ctx.set(dut.opened, bool(now.gate) and not now.may_queues)
+        ctx.set(dut.opened, bool(now.gate))
         if then.asked:
             entry = plain(ctx.get(dut.table.entry))
             if not ctx.get(dut.written):

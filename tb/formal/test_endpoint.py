@@ -82,4 +82,8 @@ def test_access_ports():
         AccessPortContract.watch(h, f"legacy_{name}", getattr(legacy, name), Side.ASSUME)
     AccessPortContract.watch(h, "legacy_window", legacy.port)
     h.check(~(legacy.header.access.valid & legacy.config.access.valid))
+    # What is said of a reset a clock ahead is what happens.
+    for window, resets in ((windows["early_config"], windows["early_config"].control.reset),
+                           (windows["virtual_config"], windows["virtual_config"].change.reset)):
+        h.check(resets == h.past(window.reset_ahead))
     return h

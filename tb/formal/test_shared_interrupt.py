@@ -189,8 +189,10 @@ def table(vectors):
     gate = Signal()
     with h.m.If(here & dut.opened):
         d.sync += gate.eq(1)
-    with h.m.If(here & (dut.restore | h.free(1, "closes"))):
+    with h.m.If(here & h.free(1, "closes")):
         d.sync += gate.eq(0)
+    with h.m.If(here & dut.restore):
+        d.sync += gate.eq(h.free(1, "opens"))
     h.assume(~here | (dut.gate == gate))
     able = pending[1] | (pending[0] & gate)
 

@@ -260,7 +260,7 @@ FAULTS = (
         "a message leaves that was forbidden a clock ago", (proof("interrupt", "causes"), block(
             "interrupt", "no_cause_is_lost_and_none_is_told_twice"))),
     Fault(
-        "requester/requester.py", "self.timeout_disable | self.read_held", "self.read_held",
+        "requester/reads.py", "owners.expired & ~self.timeout_disable", "owners.expired",
         "reads time out although software has switched that off", (block(
             "endpoint_dma", "software_switches_the_time_out_of_reads_off_and_on"),)),
     Fault(
@@ -277,6 +277,18 @@ FAULTS = (
         "state/shared_vectors.py", "Mux(self.gate, now.for_queues, 0) | now", "now.for_queues | now",
         "a closed gate holds no interrupt of a queue among many functions back", (block(
             "shared_interrupt", "mmr_25_behind_a_closed_gate_the_queues_of_one_function_wait_and_nobody_else"),)),
+    Fault(
+        "state/shared_vectors.py", "now.for_queues & ~Mux(self.gate, mine, 0)", "now.for_queues & ~mine",
+        "the configuration's message through one of many closed gates loses the queues' one", (block(
+            "shared_interrupt", "mmr_25_behind_a_closed_gate_the_queues_of_one_function_wait_and_nobody_else"),)),
+    Fault(
+        "requester/requester.py", "read.held.eq(", "read.held.eq(self.timeout_disable | ",
+        "tags rest for ever while no read times out", (block(
+            "requester_reads", "tags_of_aborted_reads_come_back_while_the_time_out_is_switched_off"),)),
+    Fault(
+        "endpoint.py", "state.reset_ahead.eq(config_space.reset_ahead | virtual_config.reset_ahead)",
+        "state.reset_ahead.eq(config_space.reset_ahead)", "a virtual function's own reset leaves its row", (bench(
+            "virtual", "a_function_level_reset_concerns_one_function"),)),
     Fault(
         "state/shared_vectors.py", "here, 0) | self.opened.replicate(groups)),", "here, 0)),",
         "nobody comes back when the gate opens", (block(
@@ -384,7 +396,7 @@ FAULTS = (
             "interrupts", "a_message_that_waits_for_the_link_leaves_before_the_completion_that_forbids_it"),),
         device="net-64"),
     Fault(
-        "endpoint.py", "else raises & ~schedule.hold", "else raises",
+        "endpoint.py", "else interrupts & ~schedule.hold", "else interrupts",
         "INTA is raised by what was in the row before a reset", (TRAFFIC,)),
     Fault(
         "endpoint.py", "control.msix_enable & ~control.msix_mask & control.bus_master",

@@ -242,7 +242,7 @@ def test_mmr_25_a_closed_gate_holds_inta_back_for_queues_alone(host: Host) -> No
     host.write(GATE, 1, 0)
     host.interrupt()
     assert host.sent() == []
-    assert host.config_read(0x06, 2) & 8 == 8
+    assert host.config_read(0x06, 2) & 8 == 0
     host.interrupt(config_change=True)
     assert host.sent() == [assert_inta()]
     host.read(ISR_BYTE, 1)

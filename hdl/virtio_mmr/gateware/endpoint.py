@@ -491,13 +491,11 @@ class Endpoint(wiring.Component):
                 turns.work.eq(notify.work | unreported),
                 turns.queue.eq(notify.next_queue),
             ]
-        # The interrupt line follows the physical function's row, which is not always shown. A closed gate holds it back
-        # for queues, but nothing stops being pending.
-        interrupts, raises = Signal(), Signal()
+        # The interrupt line follows the physical function's row, which is not always shown.
+        interrupts = Signal()
 
-        def line(row):
-            """What the status bit and the line follow from a row."""
-            return [interrupts.eq(row.isr != 0), raises.eq(row.isr[1] | (row.isr[0] & row.gate))]
+        def interrupting(row):
+            return row.isr[1] | (row.isr[0] & row.gate)
 
         if several:
             # Before the row is initialised it may still show what was there before the reset.
@@ -505,7 +503,7 @@ class Endpoint(wiring.Component):
             with m.If(starts):
                 m.d.sync += started.eq(1)
             with m.If(physical_now & (starts | started)):
-                m.d.sync += line(state.new)
+                m.d.sync += interrupts.eq(interrupting(state.new))
             m.d.comb += [
                 state.look.eq(schedule.look),
                 state.event_ahead.eq(schedule.coming),
@@ -529,7 +527,7 @@ class Endpoint(wiring.Component):
                 table.function.eq(function),
                 device.function.eq(function),
                 table.queue.eq(Mux(schedule.eventful, event.queue, state.queue_select)),
-                *line(state.row),
+                interrupts.eq(interrupting(state.row)),
                 events.report_wanted.eq(notify.wanted),
                 events.report_queue.eq(notify.next_queue),
             ]
@@ -541,7 +539,7 @@ class Endpoint(wiring.Component):
         # --- Interrupts -----------------------------------------------------------------------------------
         if config.intx:
             # In its first clock a single row may still show what was there before the reset.
-            shown = raises if several else raises & ~schedule.hold
+            shown = interrupts if several else interrupts & ~schedule.hold
             m.d.comb += self.intx.eq(shown & ~control.msix_enable & ~control.interrupt_disable)
         if Space.MSIX in spaces:
             has_vector = Cat(

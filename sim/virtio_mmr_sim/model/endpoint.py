@@ -434,7 +434,8 @@ class EndpointModel:
         """Requests and messages since the last call, oldest first, each a list of dwords.
 
         Within one packet everything is sent as soon as it may be; a device may be slower, so that causes melt into
-        one message, or a reset later in the packet forgets them.
+        one message, a reset later in the packet forgets them, or a vector that has two reasons tells one behind the
+        other because of the gate.
         """
         found, self._sent = self._sent, []
         return found

@@ -221,15 +221,14 @@ class FunctionModel:
     @property
     def interrupt_status(self) -> bool:
         """Interrupt Status of the configuration header."""
-        return self.driver.isr != 0 and not self.control.msix_enabled
+        told = self.driver.isr if self.hypervisor.gate else self.driver.isr & Isr.CONFIG
+        return told != 0 and not self.control.msix_enabled
 
     @property
     def intx(self) -> bool:
-        """INTA is to be raised: a level, and not a matter of bus mastering, but for queues one of the gate."""
+        """INTA is to be raised: a level, and not a matter of bus mastering."""
         control = self.control
-        told = self.driver.isr if self.hypervisor.gate else self.driver.isr & Isr.CONFIG
-        return bool(self.config.intx and self.interrupt_status and told and control.d0
-                    and not control.interrupt_disable)
+        return self.config.intx and self.interrupt_status and control.d0 and not control.interrupt_disable
 
     def messages(self) -> list[Message]:
         """MSI-X messages that may leave now; their vectors are pending no longer."""

@@ -508,20 +508,30 @@ class Round:
             self._put("dma_read", owner=rng.randrange(8), **common)
             expected = self._golden.dma_read(function, epoch, address, len(content))
         native.settle(SETTLED + (TOLD if self._tells else 0))
-        got = [_enabled(tlp.parse(packet)) for packet in native.take()]
-        tags = [packet.tag if isinstance(packet, tlp.MemoryRequest) else -1 for packet in got]
-        wanted = [replace(one, tag=tag) for one, tag in zip(expected or (), tags, strict=False)]
-        if got != wanted or len(got) != len(expected or ()) or (not write and len(set(tags)) < len(tags)):
-            self._fail(f"packets of DMA differ:\n  expected: {expected}\n  got:      {got}")
+        left = list(expected or ())
+        requester = self._config.requester
+        while got := [_enabled(tlp.parse(packet)) for packet in native.take()]:
+            tags = [packet.tag if isinstance(packet, tlp.MemoryRequest) else -1 for packet in got]
+            wanted = [replace(one, tag=tag) for one, tag in zip(left, tags, strict=False)]
+            if got != wanted or (not write and len(set(tags)) < len(tags)):
+                self._fail(f"packets of DMA differ:\n  expected: {left}\n  got:      {got}")
+            left = left[len(got):]
+            if left and (write or requester is None or requester.completion_space is None):
+                break
+            if write:
+                continue
+            # Those that the hard IP has no room for yet leave when answers have made some.
+            completions = [packet for one in wanted for packet in _answers(one, address, content)]
+            rng.shuffle(completions) if len(wanted) == len(completions) else None
+            native.send(*completions)
+            native.settle(SETTLED + 64)
+        if left:
+            self._fail(f"packets of DMA have not left: {left}")
         if write:
             done = [item.fields for item in native.backend.take("dma_write_done")]
             if done != [{"context": common["context"], "status": int(expected is None)}]:
                 self._fail(f"a write of DMA ends as {done}")
             return
-        completions = [packet for one in wanted for packet in _answers(one, address, content)]
-        rng.shuffle(completions) if len(wanted) == len(completions) else None
-        native.send(*completions)
-        native.settle(SETTLED + 64)
         beats = [item.fields for item in native.backend.take("dma_read_data")]
         status = 0 if expected is not None else 5
         found = b"".join(beat["data"].to_bytes(row, "little")[:beat["bytes"]] for beat in beats)

@@ -65,7 +65,7 @@ class Link(wiring.Signature):
     np_ok : In(1)
         While it is high, 16 more non-posted requests will be taken.
     control : Out(FunctionControl())
-        Of the physical function; base addresses and ``reset`` stay zero.
+        Of the physical function; base addresses, ``reset`` and ``completion_timeout_disable`` stay zero.
     change : Out(stream.Signature(FunctionChange))
         Every change of what it says, and of the physical function those of ``reset`` and ``msix_enable``; taken in the
         clock in which the function's row changes.

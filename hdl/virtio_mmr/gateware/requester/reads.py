@@ -45,6 +45,8 @@ class ReadEngine(wiring.Component):
         Max_Read_Request_Size.
     extended_tag, boundary : In(1)
         Extended Tag Field Enable, Read Completion Boundary.
+    timeout_disable : In(1)
+        No read times out. Tags go on resting, and are free again.
     may_leave : In(1)
         No write stands before the newest read, and the host has credit for one.
     held : In(1)
@@ -67,6 +69,7 @@ class ReadEngine(wiring.Component):
             "size": In(3),
             "extended_tag": In(1),
             "boundary": In(1),
+            "timeout_disable": In(1),
             "may_leave": In(1),
             "held": In(1),
             "leaves": Out(1),
@@ -145,10 +148,12 @@ class ReadEngine(wiring.Component):
         # --- One writer for the rows of progress, in two copies -----------------------------------------
         written, written_tag = Signal(), Signal.like(issuer.tag)
         row = Signal(issuer.progress.shape())
-        expires = owners.expired & ~matcher.advanced
+        due, expires = Signal(), Signal()
         m.d.comb += [
-            issuer.may_write.eq(owners.ready & ~matcher.advanced & ~owners.expired),
-            written.eq(matcher.advanced | owners.expired | issuer.issued),
+            due.eq(owners.expired & ~self.timeout_disable),
+            expires.eq(due & ~matcher.advanced),
+            issuer.may_write.eq(owners.ready & ~matcher.advanced & ~due),
+            written.eq(matcher.advanced | due | issuer.issued),
             written_tag.eq(Mux(matcher.advanced, matcher.advanced_tag, Mux(expires, owners.expired_tag, issuer.tag))),
             row.eq(Mux(matcher.advanced, matcher.advance, issuer.progress)),
         ]

@@ -45,7 +45,7 @@ class Requester(wiring.Component):
     max_payload_size, max_read_request_size : In(3)
     extended_tag, read_completion_boundary : In(1)
     timeout_disable : In(1)
-        Time stands still for reads, and for tags that rest after a time-out.
+        No read times out. One that is older than a time-out when this ends, may do so at once or within the next.
     completions : In(stream.Signature(completion_beat(width), always_ready=True))
         Taken whatever the back end does.
     reads_ok : In(1)
@@ -119,6 +119,7 @@ class Requester(wiring.Component):
             read.size.eq(self.max_read_request_size),
             read.extended_tag.eq(self.extended_tag),
             read.boundary.eq(self.read_completion_boundary),
+            read.timeout_disable.eq(self.timeout_disable),
             write.size.eq(self.max_payload_size),
             write.now.eq(self.now),
             self.ticket.eq(write.ticket),
@@ -129,7 +130,7 @@ class Requester(wiring.Component):
         ]
         # A time-out begins when a read has its tag, so it must not go on while a read cannot leave: the tag could be
         # free again before.
-        m.d.sync += read.held.eq(self.timeout_disable | self.read_held | (self.reads.valid & ~self.reads.ready))
+        m.d.sync += read.held.eq(self.read_held | (self.reads.valid & ~self.reads.ready))
         # Clocks in which a read may be queued.
         with m.If(~self.reads.valid | self.reads.ready):
             m.d.sync += self.read_ticket.eq(self.now)

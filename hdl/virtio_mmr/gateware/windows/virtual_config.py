@@ -17,10 +17,10 @@ from .placed import ConstantRegisters, changing_fields
 class VirtualConfigSpace(wiring.Component):
     """A view of 4,096 bytes of one virtual function: constants from a block RAM, and the state of its row.
 
-    Nothing is kept here. What a write does to the function's state is told in the clock of the access, for
-    `state.virtual.applied`; much follows from that, so it is found out in the clock before. Constants were looked up in
-    the two clocks before it. Bits that a virtual function does not
-    have, and what the table does not name, read zero and ignore writes.
+    No state is kept here. What a write does to the function's state is told in the clock of the access, for
+    `state.virtual.applied`; much follows from that, so it is found out in the clock before. Constants were looked up
+    in the two clocks before it. Bits that a virtual function does not have, and what the table does not name, read zero
+    and ignore writes.
 
     Parameters
     ----------
