@@ -102,8 +102,12 @@ class InterruptUnit(wiring.Component):
             self.table.pending.eq(vectors.pending),
             vectors.vector.eq(Cat(place, group)),
         ]
+        # Whether the table is asked comes late in a clock, but not whether anything is: so an access for others looks
+        # up a vector, too, and shows nothing of it.
+        with m.If(self.busy):
+            m.d.comb += vectors.vector.eq(self.table.vector)
         with m.If(self.table.asked):
-            m.d.comb += [vectors.vector.eq(self.table.vector), vectors.strobe.eq(self.table.strobe)]
+            m.d.comb += vectors.strobe.eq(self.table.strobe)
         m.d.comb += [
             vectors.gate.eq(self.gate),
             vectors.pend.eq(Mux(raised, self.cause, 0)),
