@@ -450,6 +450,7 @@ async def interrupt_status_follows_isr_while_msix_is_off(tb):
     async def interrupt_status():
         return await tb.host.config_read(0x06, 2) >> 3 & 1
 
+    await tb.open_gate()
     assert await interrupt_status() == 0
     await tb.cause(queue=0)
     assert await interrupt_status() == 1
