@@ -287,8 +287,8 @@ FAULTS = (
             "requester_reads", "tags_of_aborted_reads_come_back_while_the_time_out_is_switched_off"),)),
     Fault(
         "endpoint.py", "state.reset_ahead.eq(config_space.reset_ahead | virtual_config.reset_ahead)",
-        "state.reset_ahead.eq(config_space.reset_ahead)", "a virtual function's own reset leaves its row", (TRAFFIC,),
-        device="virtual"),
+        "state.reset_ahead.eq(config_space.reset_ahead)", "a virtual function's own reset leaves its row", (bench(
+            "virtual", "a_function_level_reset_concerns_one_function"), TRAFFIC), device="virtual"),
     Fault(
         "state/shared_vectors.py", "here, 0) | self.opened.replicate(groups)),", "here, 0)),",
         "nobody comes back when the gate opens", (block(

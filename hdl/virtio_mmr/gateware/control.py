@@ -28,6 +28,7 @@ class FunctionControl(wiring.Signature):
     read_completion_boundary : Out(1)
         0 for 64, 1 for 128 bytes.
     completion_timeout_disable : Out(1)
+        Reads do not time out; stays zero without a requester.
     reset : Out(1)
         Function level reset begins; one clock.
     bus : Out(8), device : Out(5)

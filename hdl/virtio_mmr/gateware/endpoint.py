@@ -495,6 +495,7 @@ class Endpoint(wiring.Component):
         interrupts = Signal()
 
         def interrupting(row):
+            """The driver has something to hear; of queues, if their gate is open."""
             return row.isr[1] | (row.isr[0] & row.gate)
 
         if several:

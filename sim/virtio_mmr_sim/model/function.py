@@ -220,7 +220,7 @@ class FunctionModel:
 
     @property
     def interrupt_status(self) -> bool:
-        """Interrupt Status of the configuration header."""
+        """Interrupt Status of the configuration header; what queues have to tell waits behind a closed gate."""
         told = self.driver.isr if self.hypervisor.gate else self.driver.isr & Isr.CONFIG
         return told != 0 and not self.control.msix_enabled
 

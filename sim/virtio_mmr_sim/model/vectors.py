@@ -69,8 +69,11 @@ class VectorTable:
         if number < self._count:
             self.vectors[number].for_configuration = True
 
-    def send(self, gate: bool = True) -> list[Message]:
-        """Messages of all vectors that are pending and not masked; what they told is pending no longer."""
+    def send(self, gate: bool) -> list[Message]:
+        """Messages of all vectors that are pending and not masked; what they told is pending no longer.
+
+        Without the *gate* nothing is told for queues.
+        """
         found = []
         for vector in self.vectors:
             if not vector.masked and (vector.for_configuration or (gate and vector.for_queues)):

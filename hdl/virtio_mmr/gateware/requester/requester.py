@@ -45,7 +45,8 @@ class Requester(wiring.Component):
     max_payload_size, max_read_request_size : In(3)
     extended_tag, read_completion_boundary : In(1)
     timeout_disable : In(1)
-        No read times out. One that is older than a time-out when this ends, may do so at once or within the next.
+        No read times out. One that is older than a time-out when this ends does so at once, or after another at the
+        latest.
     completions : In(stream.Signature(completion_beat(width), always_ready=True))
         Taken whatever the back end does.
     reads_ok : In(1)
