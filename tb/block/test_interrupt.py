@@ -69,12 +69,9 @@ class Driver:
         ctx, table = self.ctx, self.dut.table
         ctx.set(table.asked, 1)
         ctx.set(table.vector, 32 * group)
-        ctx.set(self.dut.busy, 1)
-        found = ctx.get(table.pending)
-        await ctx.tick()
+        await self._busy()
         ctx.set(table.asked, 0)
-        ctx.set(self.dut.busy, 0)
-        return found
+        return ctx.get(table.pending)
 
 
 def messages(found):
@@ -310,12 +307,14 @@ class Ledger:
     async def watch(self, ctx):
         dut = self._dut
         waited = might_send = might_tell_queues = False
+        # What happens has its effect in the clock behind: no message of that clock has heard of it.
+        coming = (False,) * 11
         while True:
-            _, _, busy, may_send, gate, cause, queue, config, enable, forget, restore, asked, vector, strobe, \
-                data, valid, ready, message = await ctx.tick().sample(
-                    dut.busy, dut.may_send, dut.gate, dut.cause, dut.queue_vector, dut.config_vector,
-                    dut.msix_enable, dut.forget, dut.restore, dut.table.asked, dut.table.vector, dut.table.strobe,
-                    dut.table.data, dut.message.valid, dut.message.ready, dut.message.p)
+            _, _, may_send, gate, valid, ready, message, *happens = await ctx.tick().sample(
+                dut.may_send, dut.gate, dut.message.valid, dut.message.ready, dut.message.p,
+                dut.busy, dut.cause, dut.queue_vector, dut.config_vector, dut.msix_enable, dut.forget, dut.restore,
+                dut.table.asked, dut.table.vector, dut.table.strobe, dut.table.data)
+            (busy, cause, queue, config, enable, forget, restore, asked, vector, strobe, data), coming = coming, happens
             if valid and not waited:
                 key = message["vector"]
                 told = {QUEUE, CONFIG} if might_tell_queues else {CONFIG}

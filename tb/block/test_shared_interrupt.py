@@ -94,7 +94,7 @@ class Functions:
         ctx.set(dut.opened, bool(now.gate))
         if then.asked:
             entry = plain(ctx.get(dut.table.entry))
-            if not ctx.get(dut.written):
+            if not ctx.get(dut.table.written):
                 entry.update(address=0, data=0)
             self._shows(then, {"pending": ctx.get(dut.table.pending), **entry})
         if ctx.get(dut.settled):

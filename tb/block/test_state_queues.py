@@ -37,6 +37,7 @@ def test_ring_addresses_of_every_size(size):
             ctx.set(dut.write_page, 0)
             ctx.set(dut.page_bytes, sum((page >> 8 * lane & 0xFF != 0) << lane for lane in range(4)))
             base = page << 12
+            await ctx.tick()
             assert plain(ctx.get(dut.rings)) == {
                 "descriptors": base, "available": base + available, "used": base + used}
             assert (ctx.get(dut.exists), ctx.get(dut.size), ctx.get(dut.page)) == (1, size, page)
@@ -162,6 +163,7 @@ def test_bytes_that_the_function_calls_zero_are_zero_whatever_the_row_holds():
         for page_bytes in range(16):
             ctx.set(dut.page_bytes, page_bytes)
             page = sum(0x1234_5678 & 0xFF << 8 * lane for lane in range(4) if page_bytes >> lane & 1)
+            await ctx.tick()
             assert (ctx.get(dut.page), ctx.get(dut.rings.descriptors)) == (page, page << 12)
 
     simulate(dut, play)

@@ -46,7 +46,7 @@ def expected(requests):
 
 
 async def reply(ctx, dut, context, says, dwords, pause=lambda: False):
-    """The replies of one completion; the clock behind a long one brings nothing; with late parts, two clocks."""
+    """The replies of one completion; the clock behind a long one brings nothing; two clocks if they are deferred."""
     for index, dword in enumerate(dwords):
         while index and pause():
             await ctx.tick()
@@ -59,14 +59,14 @@ async def reply(ctx, dut, context, says, dwords, pause=lambda: False):
         await ctx.tick()
         ctx.set(dut.reply_valid, 0)
     if len(dwords) > 1:
-        await ctx.tick().repeat(2 if isinstance(dut, LateReplies) else 1)
+        await ctx.tick().repeat(2 if isinstance(dut, DeferredReplies) else 1)
 
 
 class LateReplies(wiring.Component):
     """A builder that gets two bytes of each dword in time and the others a clock late."""
 
-    def __init__(self, width):
-        self.inner = CompletionBuilder(width, late=True)
+    def __init__(self, width, *, deferred=False):
+        self.inner = CompletionBuilder(width, late=True, deferred=deferred)
         members = self.inner.signature.members.items()
         super().__init__({name: member for name, member in members if name != "late_reply"})
 
@@ -83,6 +83,13 @@ class LateReplies(wiring.Component):
         m.d.comb += self.inner.reply.eq(self.reply & in_time)
         m.d.sync += self.inner.late_reply.eq(self.reply & ~in_time)
         return m
+
+
+class DeferredReplies(LateReplies):
+    """The same, and they come late in that clock, too."""
+
+    def __init__(self, width):
+        super().__init__(width, deferred=True)
 
 
 def run(requests, width, rng, *, stall=0.0, pause=0.0, extra=12, builder=CompletionBuilder):
@@ -113,7 +120,8 @@ def run(requests, width, rng, *, stall=0.0, pause=0.0, extra=12, builder=Complet
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("stall, pause, builder", [
-    (0.0, 0.0, CompletionBuilder), (0.6, 0.0, CompletionBuilder), (0.1, 0.4, LateReplies)])
+    (0.0, 0.0, CompletionBuilder), (0.6, 0.0, CompletionBuilder), (0.1, 0.4, LateReplies), (0.0, 0.0, LateReplies),
+    (0.1, 0.4, DeferredReplies)])
 def test_completions_are_whole_in_order_and_without_a_gap(width, stall, pause, builder):
     rng = random.Random(width)
     requests = [random_request(rng) for _ in range(30)]

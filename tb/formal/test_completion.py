@@ -8,23 +8,23 @@ from virtio_mmr.gateware.tlp.completion import CompletionBuilder
 from virtio_mmr_sim.formal import Engine, Harness, Mode, PacketContract, StreamContract
 
 
-def completions(width: int, longest: int, *, late: bool = False) -> Harness:
+def completions(width: int, longest: int, *, late: bool = False, deferred: bool = False) -> Harness:
     """A small ring, a sender that keeps the rules of its ports, and one completion followed by its number."""
     h = Harness()
     with scaled():
-        dut = h.add(CompletionBuilder(width, late=late), driven={"completer", "first", "last"})
+        dut = h.add(CompletionBuilder(width, late=late, deferred=deferred), driven={"completer", "first", "last"})
     beats, c = dut.beats, dut.completion
     h.m.d.comb += dut.completer.eq(h.constant(16, "completer"))
 
     # The sender: a completion begins in the clock after it had room; its dwords may pause, and the clock behind a long
-    # one begins nothing, where replies may be late the one behind that neither.
+    # one begins nothing, where replies are deferred the one behind that neither.
     dwords = h.free(range(longest + 1), "dwords")
     begun, left, resting = Signal(), Signal(6), Signal()
     now = Mux(begun, left, dwords)
     opens = dut.reply_valid & dut.first
     h.m.d.comb += [dut.first.eq(~begun), dut.last.eq(now == 1)]
     ends = dut.reply_valid & dut.last & begun
-    h.m.d.sync += resting.eq(ends | (h.past(ends) if late else 0))
+    h.m.d.sync += resting.eq(ends | (h.past(ends) if deferred else 0))
     with h.m.If(dut.reply_valid):
         h.m.d.sync += [left.eq(now - 1), begun.eq(~dut.last)]
     h.assume(dwords != 0)
@@ -102,6 +102,12 @@ def test_completions():
        engine=Engine.BOOLECTOR, stage="broad")
 def test_completions_with_late_dwords():
     return completions(128, 3, late=True)
+
+
+@proof(CLAIM + " (128 bit, a part of a dword late and deferred)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=8,
+       cover=16, engine=Engine.BOOLECTOR, stage="broad")
+def test_completions_with_deferred_dwords():
+    return completions(128, 3, late=True, deferred=True)
 
 
 @proof(CLAIM + " (64 bit)", block="CompletionBuilder", mode=Mode.BOUNDED, depth=11,

@@ -122,7 +122,7 @@ def unit(vectors):
     read = known & its_entry
     h.check(~read | ((dut.table.pending >> bit)[0] == owed.any()))
     h.check(~read | (dut.table.entry.masked == ~unmasked))
-    h.check(~read | (Mux(dut.written, (dut.table.entry.as_value() >> (byte << 3))[:8], 0) == value))
+    h.check(~read | (Mux(dut.table.written, (dut.table.entry.as_value() >> (byte << 3))[:8], 0) == value))
     StreamContract.watch(h, "step", dut.step)
     return h, known & sends, dut
 

@@ -173,9 +173,15 @@ FAULTS = (
         "a request is lost where the one before it waits", (proof("schedule", "virtual_stage"), block(
             "access_virtual", "a_stalled_output_does_not_reach_the_input_at_once"))),
     Fault(
-        "tlp/completion.py", "zip(written, now, strict=True)", "zip(written, (*now[:4], self.reply), strict=True)",
+        "tlp/completion.py", "now = (*now[:4], late_reply, C(0, 32))", "now = (*now[:4], in_time, C(0, 32))",
+        "the later dwords of a completion lose what comes late and is deferred", (
+            proof("completion", "completions_with_deferred_dwords"), block(
+                "tlp_completion", "completions_are_whole_in_order_and_without_a_gap"))),
+    Fault(
+        "tlp/completion.py", " | Mux(behind, behind_late, 0) if", " if",
         "the later dwords of a completion lose what comes late", (
-            proof("completion", "completions_with_late_dwords"),)),
+            proof("completion", "completions_with_late_dwords"), block(
+                "tlp_completion", "completions_are_whole_in_order_and_without_a_gap"))),
     Fault(
         "requester/gate.py", "with m.If(change.function == asked)", "with m.If(change.function[1:] == asked[1:])",
         "a function may reach memory because its neighbour may", (proof("schedule", "shared_gate"), ISOLATED)),
@@ -252,11 +258,15 @@ FAULTS = (
         (proof("rows", "device_configuration_of_many_functions_for_longer"), block(
             "windows_device", "functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
     Fault(
+        "state/function.py", "Cat(write.data[bit] for bit in places).any(), ~old[15])",
+        "Cat(write.data[bit] for bit in places).any(), C(1))",
+        "a byte written beside none makes a vector", (block(
+            "state_function", "any_accesses_and_events_change_the_row_as_the_rules_say"), TRAFFIC)),
+    Fault(
         "windows/msix.py", "access.valid & table_named", "table_named",
         "the MSI-X window answers for others", (proof("endpoint", "access_ports"),)),
     Fault(
-        "interrupt.py", "sends.eq(self.may_send & (vectors.ready & chosen).any())",
-        "sends.eq((vectors.ready & chosen).any())",
+        "interrupt.py", "sends.eq(self.may_send & vectors.sendable)", "sends.eq(vectors.sendable)",
         "a message leaves that was forbidden a clock ago", (proof("interrupt", "causes"), block(
             "interrupt", "no_cause_is_lost_and_none_is_told_twice"))),
     Fault(
@@ -303,7 +313,11 @@ FAULTS = (
             "interrupt", "no_cause_is_lost_and_none_is_told_twice"), bench(
             "interrupts", "masked_vector_is_pending_and_unmasking_sends_once"))),
     Fault(
-        "interrupt.py", "with m.If(raised):", "with m.If(raised & ~visiting):",
+        "interrupt.py", "turn = ~now.busy & ~moved", "turn = ~now.busy",
+        "a visit that has moved on sends the vector that it comes from", (proof("interrupt", "causes"), block(
+            "interrupt", "no_cause_is_lost_and_none_is_told_twice"))),
+    Fault(
+        "interrupt.py", "with m.If(vectors.pend.any()):", "with m.If(vectors.pend.any() & ~visiting):",
         "a cause behind the place that a visit has reached is forgotten", (block(
             "interrupt", "a_cause_behind_the_place_that_a_visit_has_reached_is_told_in_the_next"),)),
     Fault(
@@ -374,15 +388,15 @@ FAULTS = (
         "messages of virtual functions carry the id of the physical one", (block(
             "tlp_message", "vf_08_a_message_carries_the_id_of_its_function"),)),
     Fault(
-        "state/vectors.py", "Mux(self.forget, 0, now[reason])", "now[reason]",
+        "state/vectors.py", "Mux(forgets, 0, now[reason])", "now[reason]",
         "an interrupt of before a stop comes after it", (proof("interrupt", "causes"), block(
             "windows_msix", "the_table_reads_as_it_was_written_byte_by_byte"))),
     Fault(
         "state/vectors.py", "Mux(pending_valid, bits_read.data.for_queues, 0)", "bits_read.data.for_queues",
-        "a reset leaves pending bits", (proof("interrupt", "causes"), block(
-            "interrupt", "a_reset_forgets_what_is_pending_but_not_its_own_cause"))),
+        "a reset leaves pending bits of other groups", (proof("interrupt", "two_groups"), block(
+            "windows_msix", "the_table_reads_as_it_was_written_byte_by_byte"))),
     Fault(
-        "state/vectors.py", "entry_write.en[byte].eq(strobe | (stored_strobe.any() & ~written))",
+        "state/vectors.py", "entry_write.en[byte].eq(strobe | (stored_strobe.any() & ~self.written))",
         "entry_write.en[byte].eq(strobe)",
         "a function level reset leaves bytes of addresses", (block(
             "windows_msix", "msx_01_after_a_reset_a_byte_that_is_written_leaves_no_old_ones_beside_it"),)),

@@ -206,7 +206,8 @@ class Endpoint(wiring.Component):
             schedule.event_slot.eq(sequencer.event_slot),
             schedule.dropped_ahead.eq(sequencer.dropped),
             schedule.discarded_ahead.eq(sequencer.discarded),
-            sequencer.hold.eq(schedule.hold),
+            # Nothing has come yet in the first clock, which is all that a single function needs.
+            sequencer.hold.eq(schedule.hold if several else 0),
         ]
         if owned:
             m.d.comb += [decoder.bar.eq(self.link.hit.bar), decoder.function.eq(self.link.hit.function)]
@@ -256,10 +257,11 @@ class Endpoint(wiring.Component):
         spaces = [Space.CONFIG, *(
             space for space in Space if space not in (Space.CONFIG, Space.HOLE)
             and any(kind.find(build.Space[space.name]) is not None for kind in kinds))]
-        # Rows of queues and of vectors of several functions are shown a clock late.
+        # Vectors are shown a clock late, and so are rows of queues of several functions.
         late_queues = several and not with_modern
         late = [*([Space.LEGACY] if late_queues else []),
-                *(space for space in (Space.CONTROL, Space.MSIX) if several and space in spaces)]
+                *([Space.CONTROL] if several and Space.CONTROL in spaces else []),
+                *([Space.MSIX] if Space.MSIX in spaces else [])]
         m.submodules.router = router = AccessRouter(spaces, late=late, reach={
             Space.LEGACY: (legacy.CONFIG_OFFSET[True] + config.kind.config_size - 1).bit_length(),
             Space.DEVICE: max(config.kind.config_size - 1, 0).bit_length(),
@@ -279,14 +281,15 @@ class Endpoint(wiring.Component):
             ]
             entrance = detour.port
         m.d.comb += [
-            entrance.access.valid.eq(operation.valid & ~operation.p.completion.unsupported),
+            # What is refused is for no window.
+            entrance.access.valid.eq(operation.valid),
             entrance.access.p.eq(operation.p.access),
         ]
         if several:
             # The access of the next clock, for whoever has to know.
             coming = schedule.coming_executed
             m.d.comb += [
-                router.coming.valid.eq(coming.valid & ~coming.p.completion.unsupported),
+                router.coming.valid.eq(coming.valid),
                 router.coming.p.eq(coming.p.access),
             ]
             if windowed:
@@ -358,8 +361,7 @@ class Endpoint(wiring.Component):
             windows = [_msix(kind) for kind in kinds]
             m.submodules.msix = msix = MsixWindow(*windows[0], **({"virtual": windows[1]} if several else {}))
             wiring.connect(m, router.window_msix, msix.port)
-            if several:
-                m.d.comb += router.late_msix.eq(msix.late)
+            m.d.comb += router.late_msix.eq(msix.late)
         for space, table, name in ((Space.CONTROL, control_page.TABLE, "control"), (Space.ISR, modern.ISR, "isr"),
                                    (Space.COMMON, modern.COMMON, "common")):
             if space in spaces:
@@ -559,7 +561,6 @@ class Endpoint(wiring.Component):
 
                 wiring.connect(m, interrupt.step, events.step)
                 m.d.comb += [
-                    msix.written.eq(interrupt.written),
                     events.settled.eq(interrupt.settled),
                     interrupt.look.eq(schedule.look),
                     interrupt.function.eq(function),
@@ -599,7 +600,7 @@ class Endpoint(wiring.Component):
             ]
 
         # --- Completions and interrupts to the link -------------------------------------------------------
-        m.submodules.completion = completion = CompletionBuilder(width, late=bool(late))
+        m.submodules.completion = completion = CompletionBuilder(width, late=bool(late), deferred=several)
         if late and windowed:
             m.d.comb += [detour.onward_late.eq(router.late), completion.late_reply.eq(detour.late)]
         elif late:
@@ -697,7 +698,7 @@ class Endpoint(wiring.Component):
             errors.dropped.eq(schedule.dropped),
             errors.refused.eq(operation.valid & operation.p.completion.unsupported),
             errors.poisoned.eq(operation.p.poisoned),
-            errors.hole.eq(router.hole),
+            errors.hole.eq(router.hole & ~operation.p.completion.unsupported),
             *(getattr(self, name).eq(getattr(errors, name)) for name in (*_COUNTERS, *_ERRORS)),
         ]
         if not owned:

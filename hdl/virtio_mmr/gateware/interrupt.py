@@ -6,7 +6,7 @@ behind the other, and the messages that may leave do. Behind a closed gate what 
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .access.carryless import below
@@ -17,11 +17,20 @@ from .tlp.message import MsixMessage
 PATIENCE = 7
 
 
+#: What happens to vectors. A cause is a queue's (bit 0) or the configuration's, and counts if `named` says of the same
+#: bit that there is such a vector.
+_HAPPENING = data.StructLayout({
+    "busy": 1, "strobe": 16, "data": 32, "cause": 2, "named": 2, "queue_vector": 11, "config_vector": 11, "forget": 1,
+    "restore": 1})
+
+
 class InterruptUnit(wiring.Component):
     """The function's vectors, and the register in front of the link.
 
-    In a clock with an access or an event the table is theirs; in the others it is the unit's. A message that is
-    offered on `message` has lost its pending bit; a cause that comes later sets it anew.
+    What is asked of the vectors and done to them has its effect in the clock behind, in order: so nothing of it is on
+    the long way from an access to its effects. In a clock behind an access or an event the table is theirs; in the
+    others it is the unit's. A message that is offered on `message` has lost its pending bit; a cause that comes later
+    sets it anew.
 
     Parameters
     ----------
@@ -31,7 +40,7 @@ class InterruptUnit(wiring.Component):
     Members
     -------
     table : In(VectorAccess())
-        From the window, in the clock of an access.
+        From the window, in the clock of an access. Reasons to interrupt are in others.
     busy : In(1)
         This clock has an access or an event.
     cause : In(2)
@@ -45,9 +54,10 @@ class InterruptUnit(wiring.Component):
     restore : In(1)
         Return the table and the pending bits to their reset values.
     may_send : In(1)
-        Messages may leave: MSI-X Enable set, Function Mask clear, bus master enabled, power state D0.
+        Messages may leave: MSI-X Enable set, Function Mask clear, bus master enabled, power state D0. If an access or
+        an event changes it, from the clock behind on.
     gate : In(1)
-        Those of queues, too.
+        Those of queues, too; changed likewise.
     starved : Out(1)
         A clock without an access is needed.
     message : Out(stream.Signature(MsixMessage))
@@ -74,54 +84,63 @@ class InterruptUnit(wiring.Component):
         m = Module()
         m.submodules.vectors = vectors = VectorTable(self._vectors)
         groups = -(-self._vectors // GROUP)
+        width = min(self._vectors, GROUP)
+        group, place = Signal(range(groups)), Signal(range(width))
         message = self.message
 
-        # --- What an access or an event does --------------------------------------------------------------
-        reason = Signal(16)
-        m.d.comb += reason.eq(Mux(self.cause[1], self.config_vector, self.queue_vector))
-        self._raised = raised = Signal()
-        m.d.comb += raised.eq(self.busy & self.cause.any() & self.msix_enable & below(reason, self._vectors))
+        # --- What an access or an event did in the clock before -------------------------------------------
+        # The cause comes late in its clock, so what follows from it waits for the next one.
+        self._now = now = Signal(_HAPPENING)
+        m.d.sync += [
+            now.busy.eq(self.busy),
+            now.strobe.eq(self.table.strobe),
+            now.data.eq(self.table.data),
+            now.cause.eq(self.cause),
+            now.named.eq(Cat(self.busy & self.msix_enable & below(vector, self._vectors)
+                             for vector in (self.queue_vector, self.config_vector))),
+            now.queue_vector.eq(self.queue_vector),
+            now.config_vector.eq(self.config_vector),
+            now.forget.eq(self.busy & self.forget),
+            now.restore.eq(self.busy & self.restore),
+        ]
 
         # --- Visits ---------------------------------------------------------------------------------------
         # There may be pending bits that no visit has seen, or that this one leaves; one goes on; a vector is chosen.
         wanted, visiting, picked = Signal(), Signal(), Signal()
         self._wanted, self._visiting, self._picked = wanted, visiting, picked
-        turn = ~self.busy
-        width = min(self._vectors, GROUP)
-        group, place = Signal(range(groups)), Signal(range(width))
+        # A visit that has moved on sees its vector in the clock behind.
+        self._moved = moved = Signal()
+        turn = ~now.busy & ~moved
+        m.d.sync += moved.eq(0)
         # A vector sends once in a visit, so that none keeps the others waiting for ever.
         sent = Signal(width)
         eligible = vectors.ready[:width] & ~sent
-        free = ~message.valid | message.ready
+        # The link's word comes late in a clock, and a vector is chosen in the clock that it costs.
+        free = ~message.valid
         sends = Signal()
-        self._sends, self._place, self._vectors_shown = sends, place, vectors
+        self._sends, self._place, self._group, self._vectors_shown = sends, place, group, vectors
         left = vectors.pending.any()
         m.d.comb += [
-            vectors.data.eq(self.table.data),
-            self.table.entry.eq(vectors.entry),
+            self.table.entry.eq(vectors.stored),
+            self.table.written.eq(vectors.written),
             self.table.pending.eq(vectors.pending),
-            vectors.vector.eq(Cat(place, group)),
-        ]
-        # Whether the table is asked comes late in a clock, but not whether anything is: so an access for others looks
-        # up a vector, too, and shows nothing of it.
-        with m.If(self.busy):
-            m.d.comb += vectors.vector.eq(self.table.vector)
-        with m.If(self.table.asked):
-            m.d.comb += vectors.strobe.eq(self.table.strobe)
-        m.d.comb += [
+            vectors.vector_ahead.eq(Mux(self.busy, self.table.vector, Cat(place, group))),
             vectors.gate.eq(self.gate),
-            vectors.pend.eq(Mux(raised, self.cause, 0)),
-            vectors.reason.eq(reason),
+            vectors.strobe.eq(now.strobe),
+            vectors.data.eq(now.data),
+            vectors.pend.eq(now.cause & now.named),
+            vectors.reason.eq(Mux(now.cause[1], now.config_vector, now.queue_vector)),
             vectors.sent.eq(sends),
-            vectors.forget.eq(self.busy & self.forget),
-            vectors.restore.eq(self.busy & self.restore),
+            vectors.forget.eq(now.forget),
+            vectors.restore.eq(now.restore),
         ]
 
         with m.If(~visiting):
             with m.If(wanted):
-                m.d.sync += [visiting.eq(1), wanted.eq(0), group.eq(0), sent.eq(0)]
+                m.d.sync += [visiting.eq(1), wanted.eq(0), group.eq(0), sent.eq(0), moved.eq(1)]
         with m.Elif(turn & ~picked):
             # The lowest vector that may leave; masks may change before it does, so it is looked at again.
+            m.d.sync += moved.eq(1)
             with m.If(self.may_send & eligible.any()):
                 m.d.sync += picked.eq(1)
                 for i in reversed(range(width)):
@@ -133,10 +152,10 @@ class InterruptUnit(wiring.Component):
                     m.d.sync += visiting.eq(0)
         with m.Elif(turn & free):
             chosen = Cat(place == i for i in range(width))
-            m.d.comb += sends.eq(self.may_send & (vectors.ready & chosen).any())
+            m.d.comb += sends.eq(self.may_send & vectors.sendable)
             m.d.sync += [picked.eq(0), sent.eq(sent | chosen)]
         # A cause may be behind the place that the visit has reached.
-        with m.If(raised):
+        with m.If(vectors.pend.any()):
             m.d.sync += wanted.eq(1)
 
         # --- The message ----------------------------------------------------------------------------------
@@ -145,7 +164,7 @@ class InterruptUnit(wiring.Component):
         with m.If(sends):
             m.d.sync += [
                 message.valid.eq(1),
-                message.p.vector.eq(Cat(place, group)),
+                message.p.vector.eq(vectors.vector),
                 message.p.address.eq(vectors.entry.address),
                 message.p.dword.eq(vectors.entry.data),
             ]

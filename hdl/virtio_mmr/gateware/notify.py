@@ -62,8 +62,8 @@ class NotifyUnit(wiring.Component):
     page_bytes : Out(4)
         Bytes of its page that are not zero.
     queue_size : In(16), vector : In(16), rings : In(RingAddresses)
-        Of queue `scan`; with several functions and without a modern interface the last two are those of the clock
-        before, and a queue's update is offered a clock later.
+        Of queue `scan`. Without a modern interface `rings` is that of the clock before, and a queue's update is offered
+        a clock later; with several functions `vector` is, too.
     addressed, sized : Out(1), data : In(16)
         With a modern interface: whether addresses and size of queue `scan` count; its notification data.
     driver_update, queue_update, notification, reset_request : Out(stream)
@@ -122,9 +122,9 @@ class NotifyUnit(wiring.Component):
             for i in range(self._queues):
                 with m.If(here[i]):
                     m.d.comb += self.page_bytes.eq(row.queue_page_bytes[4 * i:4 * i + 4])
-        vector_valid = (row.queue_vector_valid & told).any()
+        vector_valid, named = (row.queue_vector_valid & told).any(), self.vector != legacy.NO_VECTOR
         # An update is offered, or waits for what comes late of its queue.
-        filling, late = Signal(), self._functions > 1 and not self._modern
+        filling, late = Signal(), not self._modern
         changing = queue_update.valid | filling if late else queue_update.valid
 
         queue_notified = (row.notified & told & ready).any()
@@ -195,12 +195,12 @@ class NotifyUnit(wiring.Component):
                 queue_update.p.size.eq(self.queue_size),
             ]
             if not late:
-                m.d.sync += self._fill(vector_valid)
+                m.d.sync += self._fill(vector_valid & named)
         if late:
-            late_valid = Signal()
-            m.d.sync += [filling.eq(reported.queue), late_valid.eq(vector_valid)]
+            late_valid, late_named = Signal(), Signal()
+            m.d.sync += [filling.eq(reported.queue), late_valid.eq(vector_valid), late_named.eq(named)]
             with m.If(filling):
-                m.d.sync += self._fill(late_valid)
+                m.d.sync += self._fill(late_valid & (named if self._functions > 1 else late_named))
         with m.If(reported.notification):
             m.d.sync += [
                 notification.valid.eq(1),
@@ -212,7 +212,7 @@ class NotifyUnit(wiring.Component):
             ]
         return m
 
-    def _fill(self, vector_valid) -> list:
+    def _fill(self, has_vector) -> list:
         """What an update takes of its queue's row."""
         queue_update = self.queue_update
         return [
@@ -220,7 +220,7 @@ class NotifyUnit(wiring.Component):
             queue_update.p.descriptors.eq(self.rings.descriptors),
             queue_update.p.available.eq(self.rings.available),
             queue_update.p.used.eq(self.rings.used),
-            queue_update.p.vector_valid.eq(vector_valid & (self.vector != legacy.NO_VECTOR)),
+            queue_update.p.vector_valid.eq(has_vector),
         ]
 
     def _judge(self, m: Module, changing) -> None:

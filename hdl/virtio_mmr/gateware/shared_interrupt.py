@@ -66,9 +66,7 @@ class SharedInterruptUnit(wiring.Component):
     asked_ahead : In(1), vector_ahead : In(11)
         The window wants this vector in the next clock.
     table : In(VectorAccess())
-        From the window; of the vector that it wanted. `entry` and `pending` come in the clock behind the access.
-    written : Out(1)
-        With them: the entry's address and data count; otherwise they are zero.
+        From the window; of the vector that it wanted.
     function : In(8), event : In(Event)
         Of this clock.
     cause : In(2)
@@ -110,7 +108,6 @@ class SharedInterruptUnit(wiring.Component):
             "asked_ahead": In(1),
             "vector_ahead": In(11),
             "table": In(VectorAccess()),
-            "written": Out(1),
             "function": In(8),
             "event": In(Event),
             "cause": In(2),
@@ -234,7 +231,7 @@ class SharedInterruptUnit(wiring.Component):
             vectors.strobe.eq(now.strobe),
             vectors.data.eq(now.data),
             self.table.entry.eq(vectors.stored),
-            self.written.eq(vectors.written),
+            self.table.written.eq(vectors.written),
             self.table.pending.eq(vectors.pending),
         ]
         with m.If(message.ready):

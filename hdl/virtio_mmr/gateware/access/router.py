@@ -8,8 +8,6 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from virtio_mmr.gateware.state.merge import masked
-
 from .interface import Access, AccessPort, Space
 
 
@@ -38,9 +36,9 @@ class AccessRouter(wiring.Component):
     hole : Out(1)
         The access of this clock is for no window.
     late_windows : In(32), one member ``late_<space>`` for each space of `late`
-        That part of the answer to the access of the clock before; zero if that was for others.
+        That part of the answer to the access of the clock before: of its enabled bytes; zero if it was for others.
     late : Out(32)
-        The enabled bytes of it, if there are such windows.
+        The same, if there are such windows.
     """
 
     def __init__(self, spaces: Iterable[Space], *, late: Iterable[Space] = (),
@@ -88,8 +86,5 @@ class AccessRouter(wiring.Component):
                 Mux(access.p.strobe[lane], answer[8 * lane:8 * lane + 8], 0))
         m.d.comb += self.port.reply.valid.eq(access.valid)
         if self._late:
-            strobe = Signal(4)
-            m.d.sync += strobe.eq(access.p.strobe)
-            m.d.comb += self.late.eq(masked(
-                reduce(or_, (getattr(self, f"late_{space.name.lower()}") for space in self._late)), strobe))
+            m.d.comb += self.late.eq(reduce(or_, (getattr(self, f"late_{space.name.lower()}") for space in self._late)))
         return m

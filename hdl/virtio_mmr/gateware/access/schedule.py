@@ -80,7 +80,7 @@ class Schedule(wiring.Component):
         if self._functions == 1:
             starting, goes, kind = Signal(init=1), Signal(), Signal(EventKind, init=EventKind.INITIALISE)
             m.d.sync += [starting.eq(0), goes.eq(0), kind.eq(EventKind.NONE), self.reporting.eq(0)]
-            with m.If(self.event_slot & candidate.valid & ~goes):
+            with m.If(self.event_slot & candidate.valid & ~goes & ~starting):
                 m.d.sync += [
                     goes.eq(1), kind.eq(candidate.p.kind), self.reporting.eq(candidate.p.kind == EventKind.REPORT)]
             m.d.comb += [

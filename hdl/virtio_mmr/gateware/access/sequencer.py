@@ -226,12 +226,12 @@ class AccessSequencer(wiring.Component):
         # --- The queue's head ---------------------------------------------------------------------------
         head = Signal(Waiting)
         _connect(m, head, queue.head.p)
-        # With several functions a hold, which is late, is no matter for the choice: it only keeps it from going.
-        may_choose, held = (C(1), self.hold) if several else (~self.hold, C(0))
-        waiting = queue.head.valid & may_choose
+        # A hold is late, so it is no matter for the choice: it only keeps it from going.
+        waiting = queue.head.valid
         head_long = ~head.simple & below(head.place.bar, CONFIG)
-        # A long read is prepared in one clock, its next piece cut in another, and then walked. It is counted from the
-        # boundary in front of it: `owed` dwords from the start of this piece's block on.
+        # A long read is prepared in one clock, its next piece cut in another, and then walked; configuration requests are
+        # only prepared. A read is counted from the boundary in front of it: `owed` dwords from the start of this piece's
+        # block on.
         prepared, cut, walking, first_piece = Signal(), Signal(), Signal(), Signal()
         owed, block = Signal(11), Signal(5)
         piece_left, ends = Signal(6), Signal()
@@ -240,6 +240,7 @@ class AccessSequencer(wiring.Component):
         with m.If(waiting & ~head.simple & ~prepared):
             m.d.sync += [
                 prepared.eq(1),
+                cut.eq(~head_long),
                 first_piece.eq(1),
                 owed.eq(Cat(head.length, head.length == 0) + head.place.offset[:5]),
                 block.eq(head.place.offset[5:10]),
@@ -254,33 +255,35 @@ class AccessSequencer(wiring.Component):
         # functions it is stored a clock later.
         resting, ended = Signal(), Signal()
         may_start = self.room & ~resting
-        head_may_start = waiting & may_start & Mux(head_long, cut, head.simple | prepared)
+        head_may_start = waiting & may_start & (head.simple | cut)
         writing = Signal()
         prefer_head = Signal()
         at_once = single & (p.kind != Kind.CONFIG) & may_start & queue.empty
-        direct = request.valid & may_choose & non_posted & at_once
+        direct = request.valid & non_posted & at_once
         enqueue = valid & non_posted & ~at_once & queue.entries.ready
-        wants_write = request.valid & may_choose & is_write
+        wants_write = request.valid & is_write
         patience = self._patience = Signal(3)
-        event_first = Signal() if several else self.event_wanted & patience.all()
-        # The operation comes from the head, if there is one; otherwise from the request.
-        stopped = event_first | held
-        from_head = Signal()
+        event_first = Signal()
+        # The operation comes from the head, if there is one; otherwise from the request. A write waits for the head if
+        # that `goes_first` among them.
+        stopped = event_first | self.hold
+        goes_first, from_head = Signal(), Signal()
         go_head = Signal()
         go_write = Signal()
         go_direct = Signal()
         m.d.comb += [
-            from_head.eq(walking | (head_may_start & ~writing & (~wants_write | prefer_head))),
+            goes_first.eq(walking | (head_may_start & ~writing & prefer_head)),
+            from_head.eq(goes_first | (head_may_start & ~writing & ~wants_write)),
             go_head.eq(~stopped & from_head),
-            go_write.eq(~stopped & wants_write & ~from_head),
+            go_write.eq(~stopped & wants_write & ~goes_first),
             go_direct.eq(~stopped & direct),
             self.event_slot.eq((event_first if several else ~(go_head | go_write | go_direct)) & ~self.hold),
         ]
-        if several:
-            # Whose rows are looked up follows from the choice, at the end of a long clock; this shortens it.
-            goes = go_head | go_write | go_direct
-            m.d.sync += event_first.eq(
-                self.event_wanted & ~self.event_slot & (event_first | ~goes | patience[1:].all()))
+        # With several functions whose rows are looked up follows from the choice, at the end of a long clock; there an
+        # event is chosen behind the clock that nobody wanted, which shortens it.
+        nobody = ~(go_head | go_write | go_direct) if several else C(0)
+        m.d.sync += event_first.eq(
+            self.event_wanted & ~self.event_slot & (event_first | nobody | patience[1:].all()))
         with m.If(self.event_slot | ~self.event_wanted):
             m.d.sync += patience.eq(0)
         with m.Else():

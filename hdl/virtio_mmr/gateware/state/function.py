@@ -438,20 +438,27 @@ class FunctionState(wiring.Component):
                             m.d.comb += new.notified[i].eq(0)
 
         if any(kind.vectors for kind in self._kinds):
-            def legal(value, is_physical):
-                physical, virtual = (below(value, kind.vectors) for kind in self._kinds)
+            def fits(old, write, value, vectors):
+                # What was there before is a vector or NO_VECTOR, and the highest bit says which: the rest of a kept
+                # byte needs no look, for it comes late in the clock.
+                bits = (vectors - 1).bit_length()
+                above = [range(max(bits, start), start + 8) for start in (0, 8)]
+                clear = Cat(Mux(write.write[i], ~Cat(write.data[bit] for bit in places).any(), ~old[15])
+                            for i, places in enumerate(above) if places)
+                return clear.all() & below(value[:bits], vectors)
+
+            def legal(old, write, is_physical):
+                value = merged(old, write.data, write.write)
+                physical, virtual = (fits(old, write, value, kind.vectors) for kind in self._kinds)
                 same = self._kinds[0].vectors == self._kinds[1].vectors
                 return Mux(physical if same else Mux(is_physical, physical, virtual), value, legacy.NO_VECTOR)
 
             with m.If(touch.function_config_vector.write.any()):
-                m.d.comb += new.config_vector.eq(legal(merged(
-                    row.config_vector, touch.function_config_vector.data, touch.function_config_vector.write),
-                    self.function == 0))
+                m.d.comb += new.config_vector.eq(
+                    legal(row.config_vector, touch.function_config_vector, self.function == 0))
             with m.If(vector_write.write.any() & exists):
                 m.d.comb += [
-                    self.new_vector.eq(legal(merged(vector, vector_write.data, vector_write.write), is_physical)),
-                    self.write_vector.eq(1),
-                ]
+                    self.new_vector.eq(legal(vector, vector_write, is_physical)), self.write_vector.eq(1)]
             with m.If(touch.queue_vector.write.any() & self.queue_exists):
                 m.d.comb += new.queue_vector_valid.eq(row.queue_vector_valid | Cat(selected))
 

@@ -68,7 +68,7 @@ class QueueTable(wiring.Component):
     write_vector : In(1), new_vector : In(16)
         Likewise the vector. With several functions of the row of the clock before.
     rings : Out(RingAddresses)
-        From `page`, and with it.
+        From the `page` of the row of the clock before.
     """
 
     def __init__(self, sizes, *, functions: int = 1, virtual_sizes=None):
@@ -95,17 +95,21 @@ class QueueTable(wiring.Component):
         size = self._place.of(m, "entries", lambda size: size)
         used_pages = self._place.of(m, "used_pages", lambda size: legacy.used_ring_offset(size) >> legacy.PAGE_SHIFT)
         stored = self._add_rows(m) if self._functions == 1 else self._add_block_rows(m)
-        page_bytes, of_size, of_used = now = self.page_bytes, self.size, used_pages
+        # The rings are added up behind a register. Rows of several functions come that late by themselves.
+        of_size, of_used, page_bytes, page = Signal.like(size), Signal.like(used_pages), self.page_bytes, self.page
+        m.d.sync += [of_size.eq(size), of_used.eq(used_pages)]
         if self._functions > 1:
-            page_bytes, of_size, of_used = late = Signal(4), Signal.like(size), Signal.like(used_pages)
-            m.d.sync += [later.eq(value) for later, value in zip(late, now, strict=True)]
+            page_bytes = Signal(4)
+            m.d.sync += page_bytes.eq(self.page_bytes)
+        else:
+            page = Signal(32)
+            m.d.sync += page.eq(self.page)
         m.d.comb += [
             self.exists.eq(self._place.exists()),
             self.size.eq(size),
             self.page.eq(Cat(Mux(page_bytes[i], stored.page[i], 0) for i in range(4))),
             self.vector.eq(stored.vector),
         ]
-        page = self.page
         available_pages = Mux(of_size < 256, 0, of_size >> 8)
         shift = legacy.PAGE_SHIFT
         m.d.comb += [

@@ -3,7 +3,7 @@
 Specification: PCI Express Base 5.0, 2.2.9 (completion rules) and 2.3.1.1 (data return).
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import C, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,8 +37,8 @@ class CompletionBuilder(wiring.Component):
     packet's beat: latency from the last reply to the first beat is two clocks, three behind a long completion.
     Order is the order of the replies. Dwords are written a clock late, from a register, because a window's answer
     comes late in its clock; a single one passes the RAM by. On the lanes of the header a dword and another's header
-    must not meet; therefore the clock after a long completion's last reply brings no other's first, and with `late` the
-    clock after that does not, either.
+    must not meet; therefore the clock after a long completion's last reply brings no other's first, and with `deferred`
+    the clock after that does not, either.
 
     Parameters
     ----------
@@ -46,6 +46,9 @@ class CompletionBuilder(wiring.Component):
         Of the stream, in bits.
     late
         A part of the replies comes a clock late.
+    deferred
+        With `late`: it comes so late in that clock that dwords on the lanes of the header are written one more clock
+        later.
 
     Members
     -------
@@ -69,9 +72,10 @@ class CompletionBuilder(wiring.Component):
         Where the next completion to be complete will begin, and the next to leave: equal if none waits.
     """
 
-    def __init__(self, width: int, *, late: bool = False):
+    def __init__(self, width: int, *, late: bool = False, deferred: bool = False):
         self._width = width
         self._late = late
+        self._deferred = late and deferred
         super().__init__({
             "reply_valid": In(1),
             "reply": In(32),
@@ -124,7 +128,7 @@ class CompletionBuilder(wiring.Component):
         here = Mux(self.first, _HEADER, lane)
         row, after, committed = Signal(range(ROWS)), Signal(range(ROWS)), Signal(range(ROWS))
         late, late_first, late_last, late_row = Signal(), Signal(), Signal(), Signal.like(row)
-        late_lane, late_reply = Signal.like(lane), Signal(32)
+        late_lane, in_time = Signal.like(lane), Signal(32)
         m.d.comb += after.eq(following(row))
         m.d.sync += [
             late.eq(self.reply_valid),
@@ -132,17 +136,17 @@ class CompletionBuilder(wiring.Component):
             late_last.eq(self.last),
             late_row.eq(row),
             late_lane.eq(here),
-            late_reply.eq(self.reply),
+            in_time.eq(self.reply),
         ]
-        if self._late:
-            late_reply |= self.late_reply
-        # A dword behind the first that goes onto a lane of the header.
-        now = written = (late & ~late_first, late_last, late_row, late_lane, late_reply)
-        if self._late:
-            # The replies come so late in their clock that these are written one more clock later.
+        in_late = self.late_reply if self._late else C(0, 32)
+        late_reply = in_time | in_late
+        # A dword behind the first that goes onto a lane of the header. What comes late joins the rest last.
+        now = written = (late & ~late_first, late_last, late_row, late_lane, in_time, in_late)
+        if self._deferred:
+            now = (*now[:4], late_reply, C(0, 32))
             written = tuple(Signal.like(value) for value in now)
             m.d.sync += [later.eq(value) for later, value in zip(written, now, strict=True)]
-        behind, behind_last, behind_row, behind_lane, behind_reply = written
+        behind, behind_last, behind_row, behind_lane, behind_in_time, behind_late = written
         with m.If(self.reply_valid):
             m.d.sync += lane.eq(Mux(self.first, (_HEADER + 1) % lanes, following(lane)))
             with m.If(self.last | (here == lanes - 1)):
@@ -194,7 +198,8 @@ class CompletionBuilder(wiring.Component):
             words.append(lane_store(
                 number,
                 [Mux(behind, behind_row, row) if i < _HEADER else late_row for i in places],
-                [Mux(behind, behind_reply, 0) | first_words[i] if i < _HEADER else late_reply for i in places],
+                [(Mux(behind, behind_in_time, 0) | first_words[i]) | Mux(behind, behind_late, 0) if i < _HEADER
+                 else late_reply for i in places],
                 [begins | (behind & (behind_lane == i)) if i < _HEADER else late & (late_lane == i) for i in places]))
         if halves == 1:
             # A completion of one dword is read while that is being written.

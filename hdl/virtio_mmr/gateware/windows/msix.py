@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.gateware.access.carryless import below
 from virtio_mmr.gateware.access.interface import Access, AccessPort, Space
+from virtio_mmr.gateware.state.merge import masked
 from virtio_mmr.gateware.state.vectors import GROUP, VectorAccess
 from virtio_mmr.spec.msix import ENTRY_SIZE
 
@@ -82,17 +83,15 @@ class MsixWindow(wiring.Component):
     size
         Bytes of the window, a power of two.
     virtual
-        The same two of virtual functions, if there are any; a function without a window has 0 vectors. The entry and
-        the pending bits then come in the clock behind the access.
+        The same two of virtual functions, if there are any; a function without a window has 0 vectors.
 
     Members
     -------
     port : In(AccessPort())
+        Its replies are zero.
     table : Out(VectorAccess())
-    written : In(1)
-        With `virtual`: the entry's address and data count; otherwise they are zero.
     late : Out(32)
-        With `virtual`: the answer to the access of the clock before; that of `port` is zero.
+        The answer to the access of the clock before: its enabled bytes.
     """
 
     def __init__(self, vectors: int, size: int, *, virtual: tuple[int, int] | None = None):
@@ -100,12 +99,12 @@ class MsixWindow(wiring.Component):
         super().__init__({
             "port": In(AccessPort()),
             "table": Out(VectorAccess()),
-            **({} if virtual is None else {"written": In(1), "late": Out(32)}),
+            "late": Out(32),
         })
 
     def elaborate(self, platform):
         m = Module()
-        access, reply, table = self.port.access, self.port.reply, self.table
+        access, table = self.port.access, self.table
         table_named, pending_named, vector = _places(m, access.p, self._kinds)
         of_table, of_pending = access.valid & table_named, access.valid & pending_named
         entry, number = table.entry, access.p.offset[2:4]
@@ -119,22 +118,21 @@ class MsixWindow(wiring.Component):
                 with m.Case(i):
                     m.d.comb += table.strobe[4 * i:4 * i + 4].eq(Mux(of_table & access.p.write, access.p.strobe, 0))
 
-        # --- The reply ------------------------------------------------------------------------------------
-        shows_table, shows_pending, answer = of_table, of_pending, reply.p.data
-        if len(self._kinds) > 1:
-            shown = Cat(shows_table, shows_pending, number)
-            shown_late = Signal.like(shown)
-            m.d.sync += shown_late.eq(shown)
-            shows_table, shows_pending, number, answer = shown_late[0], shown_late[1], shown_late[2:], self.late
+        # --- The answer, a clock later --------------------------------------------------------------------
+        shows_table, shows_pending, shown = Signal(4), Signal(4), Signal(2)
+        m.d.sync += [
+            shows_table.eq(Mux(of_table, access.p.strobe, 0)),
+            shows_pending.eq(Mux(of_pending, access.p.strobe, 0)),
+            shown.eq(number),
+        ]
         dword = Signal(32)
-        with m.Switch(number):
+        with m.Switch(shown):
             for i, part in enumerate((entry.address[:32], entry.address[32:], entry.data, entry.masked)):
                 with m.Case(i):
                     m.d.comb += dword.eq(part)
-        if len(self._kinds) > 1:
-            dword = Mux(self.written | (number == 3), dword, 0)
         m.d.comb += [
-            reply.valid.eq(access.valid),
-            answer.eq(Mux(shows_table, dword, Mux(shows_pending, table.pending, 0))),
+            self.port.reply.valid.eq(access.valid),
+            self.late.eq(masked(dword, Mux(table.written | (shown == 3), shows_table, 0))
+                         | masked(table.pending, shows_pending)),
         ]
         return m

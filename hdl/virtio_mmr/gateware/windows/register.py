@@ -1,13 +1,16 @@
 """A window generated from a register table: read muxes and strobes, and no state of its own."""
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.gateware.access.interface import Access as PortAccess
 from virtio_mmr.gateware.access.interface import AccessPort
+from virtio_mmr.gateware.state.merge import masked
 from virtio_mmr.spec.register import Access, Effect, Present, RegisterTable
 
 #: Effects that are not a change of the register's own state; they are items by themselves.
@@ -78,7 +81,7 @@ class RegisterWindow(wiring.Component):
     msix_enabled : In(1)
         Decides which registers are present.
     late_reply : Out(32)
-        With `late`: what those items have in the dword that the access of the clock before was for.
+        With `late`: what those items have in the dword that the access of the clock before was for, of enabled bytes.
     coming : In(stream.Signature(Access, always_ready=True))
         With `ahead`: the access of the next clock, to this window.
     """
@@ -110,6 +113,7 @@ class RegisterWindow(wiring.Component):
 
         words: dict[int, list] = {}
         late_words: dict[int, list] = {}
+        late_answers = []
         was_enabled = Signal()
         if self._late:
             m.d.sync += was_enabled.eq(self.msix_enabled)
@@ -159,10 +163,11 @@ class RegisterWindow(wiring.Component):
                         with m.Case(word):
                             m.d.comb += reply.p.data.eq(Cat(*values))
         for word, values in sorted(late_words.items()):
-            here = Signal(name=f"late_{word}")
-            m.d.sync += here.eq(access.valid & inside & (number == word))
-            with m.If(here):
-                m.d.comb += self.late_reply.eq(Cat(*values))
+            here = Signal(4, name=f"late_{word}")
+            m.d.sync += here.eq(Mux(access.valid & inside & (number == word), access.p.strobe, 0))
+            late_answers.append(masked(Cat(*values), here))
+        if self._late:
+            m.d.comb += self.late_reply.eq(reduce(or_, late_answers, C(0, 32)))
         return m
 
 
