@@ -515,7 +515,7 @@ FAULTS = (
         "touch.function_status.data[6], touch.function_status.data[7]",
         "the driver can set DEVICE_NEEDS_RESET", (TRAFFIC,)),
     Fault(
-        "state/function.py", "physical, virtual = (below(value, kind.vectors) for kind in self._kinds)",
+        "state/function.py", "physical, virtual = (fits(old, write, value, kind.vectors) for kind in self._kinds)",
         "physical, virtual = C(1), C(1)",
         "a vector that does not exist is taken", (TRAFFIC,)),
     Fault(

@@ -229,9 +229,9 @@ class AccessSequencer(wiring.Component):
         # A hold is late, so it is no matter for the choice: it only keeps it from going.
         waiting = queue.head.valid
         head_long = ~head.simple & below(head.place.bar, CONFIG)
-        # A long read is prepared in one clock, its next piece cut in another, and then walked; configuration requests are
-        # only prepared. A read is counted from the boundary in front of it: `owed` dwords from the start of this piece's
-        # block on.
+        # A long read is prepared in one clock, its next piece cut in another, and then walked; a configuration request
+        # is only prepared. A read is counted from the boundary in front of it: `owed` dwords from the start of this
+        # piece's block on.
         prepared, cut, walking, first_piece = Signal(), Signal(), Signal(), Signal()
         owed, block = Signal(11), Signal(5)
         piece_left, ends = Signal(6), Signal()
