@@ -15,7 +15,7 @@ IMAGE = bytes(range(0x10, 0x10 + NET.config_size))
 
 @proof("what is offered stays until it is taken; nothing of a new epoch is offered before its reset is acknowledged, "
        "no reset before everything older has been taken; a notification waits for gate, bus mastering and all updates",
-       block="NotifyUnit", depth=2, cover=6)
+       block="NotifyUnit", depth=3, cover=6)
 def test_order_of_the_boundary():
     h = Harness()
     dut = h.add(NotifyUnit(2))
@@ -25,32 +25,37 @@ def test_order_of_the_boundary():
         port = getattr(dut, name)
         StreamContract.watch(h, name, port)
         rises[name] = port.valid & ~h.past(port.valid & ~port.ready)
-    h.check(~h.past(~dut.report) | ~(rises["driver_update"] | rises["queue_update"] | rises["notification"]
-                                     | rises["reset_request"]))
-    outstanding = h.past(row.reset_outstanding)
+
+    def reported_when(name, value):
+        """*value* in the clock of the report that *name* rises from: a queue's update takes a clock more."""
+        return h.past(h.past(value)) if name == "queue_update" else h.past(value)
+
+    for name in STREAMS:
+        h.check(~rises[name] | reported_when(name, dut.report))
     for name in STREAMS[:3]:
         waits = getattr(dut, name).valid
-        h.check(~rises[name] | ~outstanding)
+        h.check(~rises[name] | ~reported_when(name, row.reset_outstanding))
         h.check(~rises["reset_request"] | ~h.past(waits))
     h.check(~rises["reset_request"] | h.past(row.reset_unsent))
     notified = dut.notification
     pending = row.tell_driver_ok | row.tell_features | row.tell_gate
     allowed = dut.may_request & row.gate & (row.badstate == 0) & ~pending
     h.check(~rises["notification"] | h.past(allowed & ~dut.driver_update.valid & ~dut.queue_update.valid))
+    h.check(~((rises["notification"] | rises["reset_request"]) & rises["queue_update"]))
     for i in range(2):
         mine = notified.p.queue == i
         h.check(~(rises["notification"] & mine) | h.past(row.notified[i] & ~row.tell_queue[i]))
         changed = rises["queue_update"] & (dut.queue_update.p.queue == i)
-        h.check(~changed | h.past(row.tell_queue[i]))
+        h.check(~changed | reported_when("queue_update", row.tell_queue[i]))
         enabled = row.queue_page_bytes[4 * i:4 * i + 4].any()
         enables = Value.cast(dut.queue_update.p.change) == QueueChange.ENABLE.value
-        h.check(~changed | (enables == h.past(enabled)))
+        h.check(~changed | (enables == reported_when("queue_update", enabled)))
     # What is taken over is what clears the row's flag.
     reported = dut.reported
-    h.check(h.past(reported.notification) == rises["notification"])
-    h.check(h.past(reported.queue) == rises["queue_update"])
-    h.check(h.past(reported.reset) == rises["reset_request"])
-    h.check(h.past(reported.driver_ok | reported.features | reported.gate) == rises["driver_update"])
+    for name, taken in (("notification", reported.notification), ("queue_update", reported.queue),
+                        ("reset_request", reported.reset),
+                        ("driver_update", reported.driver_ok | reported.features | reported.gate)):
+        h.check(reported_when(name, taken) == rises[name])
     h.cover(rises["notification"] & h.past(h.past(dut.queue_update.valid & dut.queue_update.ready)))
     h.cover(rises["reset_request"] & (dut.reset_request.p.epoch == 2))
     return h
