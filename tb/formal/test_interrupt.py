@@ -39,7 +39,7 @@ def unit(vectors):
     with h.m.If(busy & past(dut.restore)):
         h.m.d.sync += unmasked.eq(0)
     # A visit's turn is one in which it sees the vector that it has come to.
-    h.check(busy | dut._moved | (shown.vector == Cat(dut._place, dut._group)))
+    h.check(~dut._turn | (shown.vector == Cat(dut._place, dut._group)))
     group = Mux(shown.pend.any(), shown.reason, shown.vector)[5:]
     in_sight = group == vector[5:] if vectors > GROUP else C(1)
     pending = (shown.pending >> vector[:5])[0]

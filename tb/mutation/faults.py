@@ -314,8 +314,7 @@ FAULTS = (
             "interrupts", "masked_vector_is_pending_and_unmasking_sends_once"))),
     Fault(
         "interrupt.py", "turn = ~now.busy & ~moved", "turn = ~now.busy",
-        "a visit that has moved on sends the vector that it comes from", (proof("interrupt", "causes"), block(
-            "interrupt", "no_cause_is_lost_and_none_is_told_twice"))),
+        "a visit that has moved on looks at the vector that it comes from", (proof("interrupt", "causes"),)),
     Fault(
         "interrupt.py", "with m.If(vectors.pend.any()):", "with m.If(vectors.pend.any() & ~visiting):",
         "a cause behind the place that a visit has reached is forgotten", (block(

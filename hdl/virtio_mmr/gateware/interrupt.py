@@ -109,8 +109,8 @@ class InterruptUnit(wiring.Component):
         wanted, visiting, picked = Signal(), Signal(), Signal()
         self._wanted, self._visiting, self._picked = wanted, visiting, picked
         # A visit that has moved on sees its vector in the clock behind.
-        self._moved = moved = Signal()
-        turn = ~now.busy & ~moved
+        moved = Signal()
+        self._turn = turn = ~now.busy & ~moved
         m.d.sync += moved.eq(0)
         # A vector sends once in a visit, so that none keeps the others waiting for ever.
         sent = Signal(width)
