@@ -78,14 +78,14 @@ def test_two_groups():
     return h
 
 
-@proof("what may be sent is sent within 13 clocks of the unit's own, if the link takes it, whatever waits beside it; a "
-       "unit that gets no clock asks for one within 9", block="InterruptUnit", mode=Mode.BOUNDED, depth=22, cover=9)
+@proof("what may be sent is sent within 14 clocks of the unit's own, if the link takes it, whatever waits beside it; a "
+       "unit that gets no clock asks for one within 9", block="InterruptUnit", mode=Mode.BOUNDED, depth=32, cover=9)
 def test_bounded_wait():
     h, dut, shown, _, _owed, able, sends = unit(2)
-    waits, denied = Signal(range(16)), Signal(range(16))
+    waits, denied = Signal(6), Signal(6)
     able &= dut.may_send & dut.message.ready & shown.ready.any()
     h.m.d.sync += waits.eq(Mux(able & ~sends & ~dut.busy, waits + 1, 0))
-    h.check(waits <= 13)
+    h.check(waits <= 14)
     waiting = (shown.pending != 0) & dut.busy & dut.message.ready
     h.m.d.sync += denied.eq(Mux(waiting & ~dut.starved, denied + 1, 0))
     h.check(denied <= 9)

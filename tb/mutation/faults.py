@@ -304,6 +304,9 @@ FAULTS = (
         "nobody comes back when the gate opens", (block(
             "shared_interrupt", "mmr_25_behind_a_closed_gate_the_queues_of_one_function_wait_and_nobody_else"),)),
     Fault(
+        "endpoint.py", "router.hole & ~operation.p.completion.unsupported", "router.hole",
+        "what is refused counts as a hole, too", (TRAFFIC,)),
+    Fault(
         "endpoint.py", "row.isr[1] | (row.isr[0] & row.gate)", "row.isr.any()",
         "a closed gate does not hold INTA back", (bench(
             "interrupts", "a_closed_gate_holds_inta_back_for_queues_alone"),)),
