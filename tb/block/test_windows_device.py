@@ -11,6 +11,7 @@ from virtio_mmr.config.device import DeviceConfig, Identity, VirtualFunctions
 from virtio_mmr.gateware.access.interface import Space
 from virtio_mmr.gateware.windows.device import DeviceWindow
 from virtio_mmr.spec.device_types import BLOCK, CONSOLE, ENTROPY, NET, Owner
+from virtio_mmr.spec.legacy import CONFIG_OFFSET
 from virtio_mmr_sim.bus.amaranth import push
 
 KINDS = {kind.name: kind for kind in (NET, BLOCK, CONSOLE, ENTROPY)}
@@ -273,6 +274,8 @@ class ManyFunctions:
         #: Function of a complete update, and whether its clock has been chosen.
         self.waiting, self.chosen = None, False
         self.expected, self.looked = [], []
+        #: The access of this clock, if there is one, and that of the next.
+        self.access = self.coming = None
 
     def choose(self, force=None):
         """An operation and its function, for two clocks later."""
@@ -294,6 +297,10 @@ class ManyFunctions:
             ctx.set(signal, 0)
         self.looked.append(self.choose(force))
         ctx.set(dut.look, self.looked[-1][1])
+        self.access, self.coming = self.coming, None
+        ctx.set(dut.coming.valid, 0)
+        if len(self.looked) > 1 and self.looked[-2][0] in ("read", "write"):
+            self.say(ctx, write=self.looked[-2][0] == "write")
         self.beat(ctx)
         ctx.set(dut.write.ready, self.rng.random() < 0.6)
         if len(self.looked) > 2:
@@ -337,21 +344,34 @@ class ManyFunctions:
         self.staged.staged.clear()
         self.waiting = None
 
-    def read(self, ctx, function, write=False):
-        rng, dut, row = self.rng, self.dut, self.rows[function]
-        port, big = rng.choice([(dut.direct, False), (dut.legacy, self.big and rng.random() < 0.5)])
-        size, data, strobe = self.config.kind.config_size, any_dword(rng), rng.getrandbits(4)
+    def say(self, ctx, write):
+        """Chooses the access of the next clock and says which it will be."""
+        rng, size = self.rng, self.config.kind.config_size
         written = [at & ~3 for at in range(size) if owner(self.config.kind, at) is Owner.DRIVER]
         offset = rng.choice(written) if rng.random() < 0.7 else rng.randrange(0, size + 5, 4)
-        ctx.set(port.access.payload, {
-            "space": Space.DEVICE, "offset": offset, "write": write, "data": data, "strobe": strobe})
+        self.coming = {"write": write, "offset": offset, "data": any_dword(rng), "strobe": rng.getrandbits(4)}
+        through_legacy, msix = rng.random() < 0.5, rng.random() < 0.5
+        ctx.set(self.dut.coming.valid, 1)
+        ctx.set(self.dut.coming.p, self.coming | {
+            "space": Space.LEGACY if through_legacy else Space.DEVICE,
+            "offset": offset + CONFIG_OFFSET[msix] if through_legacy else offset})
+        self.coming |= {"through_legacy": through_legacy, "msix": msix}
+
+    def read(self, ctx, function):
+        rng, dut, row, access = self.rng, self.dut, self.rows[function], dict(self.access)
+        port, big = dut.direct, False
+        msix = access.pop("msix")
+        if access.pop("through_legacy"):
+            port, big = dut.legacy, self.big and rng.random() < 0.5
+            ctx.set(dut.msix_enabled, msix)
+        ctx.set(port.access.payload, {"space": Space.DEVICE, **access})
         ctx.set(port.access.valid, 1)
         ctx.set(dut.big, big)
+        offset, write = access["offset"], access["write"]
         assert ctx.get(port.reply.p.data) == row.read(offset, big), (function, hex(offset))
-        assert ctx.get(dut.driver_wrote) == (write and row.write(offset, data, strobe, big))
+        assert ctx.get(dut.driver_wrote) == (write and row.write(offset, access["data"], access["strobe"], big))
 
-    def write(self, ctx, function):
-        self.read(ctx, function, write=True)
+    write = read
 
     def report(self, ctx, function):
         """The lowest dword that was written leaves, if there is room for it."""
@@ -403,12 +423,15 @@ def test_restored_function_shows_the_image_of_its_number(kind, functions, alike)
                 ctx.set(dut.restore, restores)
                 await ctx.tick()
         ctx.set(dut.restore, 0)
+        ctx.set(dut.coming.valid, 1)
+        ctx.set(dut.coming.p.space, Space.DEVICE)
         ctx.set(dut.direct.access.valid, 1)
         for function in range(functions):
             ctx.set(dut.look, function)
-            await ctx.tick().repeat(2)
+            await ctx.tick()
             for offset in range(0, config.kind.config_size, 4):
-                ctx.set(dut.direct.access.p.offset, offset)
+                ctx.set(dut.coming.p.offset, offset)
+                await ctx.tick()
                 shown = ctx.get(dut.direct.reply.p.data).to_bytes(4, "little")
                 assert shown == config.image_of(function)[offset:offset + 4], (function, offset)
 

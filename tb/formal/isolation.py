@@ -81,7 +81,8 @@ class SharedPath:
             table_of(SIZES, functions=FUNCTIONS, virtual_sizes=VIRTUAL_SIZES, **more), "table")
         self.device = device = h.add(
             DeviceWindow(NET, _IMAGE, functions=FUNCTIONS, big_endian=True, virtual_image=_IMAGE[::-1]),
-            f"{name}_device", driven={"legacy", "direct", "big", "restore", "look", "report", "apply"})
+            f"{name}_device", driven={
+                "legacy", "direct", "coming", "msix_enabled", "big", "restore", "look", "report", "apply"})
         self.notify = notify = h.add(
             NotifyUnit(2, modern=with_modern, functions=FUNCTIONS), f"{name}_notify", driven={
                 "new", "may_request_then", "behind", "row", "function", "may_request", "report", "scan", "queue_size",
@@ -131,6 +132,8 @@ class SharedPath:
             register = registers[table_.name]
             d.comb += [register.coming.valid.eq(coming.valid & (coming.p.access.space == space)),
                        register.coming.p.eq(coming.p.access)]
+        d.comb += [device.coming.valid.eq(coming.valid), device.coming.p.eq(coming.p.access),
+                   device.msix_enabled.eq(msix)]
         merge(h.m, state.touch, touches)
         d.comb += router.late_control.eq(registers[control.TABLE.name].late_reply)
         self.reply, self.late_reply = router.port.reply.p, router.late

@@ -2,12 +2,14 @@
 
 from amaranth.hdl import Const, Mux, Signal, unsigned
 from formal.proof import proof
+from virtio_mmr.gateware.access.interface import Space
 from virtio_mmr.gateware.state.merge import masked, merged
 from virtio_mmr.gateware.state.modern_queues import ModernQueueTable
 from virtio_mmr.gateware.state.queues import QueueTable
 from virtio_mmr.gateware.state.rows import RowStore
 from virtio_mmr.gateware.windows.device import DeviceWindow
 from virtio_mmr.spec.device_types import NET
+from virtio_mmr.spec.legacy import CONFIG_OFFSET
 from virtio_mmr_sim.formal import Harness, Mode, Side, StreamContract
 
 
@@ -193,9 +195,23 @@ def test_device_configuration_of_many_functions_for_longer():
 def configuration_bytes() -> Harness:
     """One byte of the configuration of one of three functions."""
     h = Harness()
-    dut = h.add(DeviceWindow(NET, IMAGES[0], functions=3, virtual_image=VIRTUAL_IMAGE), driven={"legacy"})
-    direct, out, beat = dut.direct, dut.write, dut.update.p
-    access = direct.access.p
+    dut = h.add(DeviceWindow(NET, IMAGES[0], functions=3, virtual_image=VIRTUAL_IMAGE), driven={"legacy", "direct"})
+    out, beat = dut.write, dut.update.p
+    # An access to any window was said a clock before; to the configuration it comes through one of two, of which the
+    # legacy one counts its offset from where the configuration stands there.
+    access = Signal.like(dut.coming.p)
+    of_legacy, of_direct, accessed = Signal(), Signal(), Signal()
+    start = Mux(of_legacy, Mux(dut.msix_enabled, CONFIG_OFFSET[True], CONFIG_OFFSET[False]), 0)
+    said = Signal.like(access)
+    h.m.d.sync += [said.eq(dut.coming.p), *(of.eq(dut.coming.valid & (dut.coming.p.space == space)) for of, space in (
+        (of_legacy, Space.LEGACY), (of_direct, Space.DEVICE)))]
+    h.m.d.comb += [
+        access.eq(said), access.offset.eq(said.offset - start),
+        accessed.eq(of_direct | (of_legacy & (said.offset >= start))),
+    ]
+    for port, through in ((dut.legacy, of_legacy), (dut.direct, of_direct)):
+        h.m.d.comb += [port.access.valid.eq(through & accessed), port.access.p.eq(access)]
+    shows = Mux(of_legacy, dut.legacy.reply.p.data, dut.direct.reply.p.data)
     StreamContract.watch(h, "write", out)
     StreamContract.watch(h, "update", dut.update, Side.ASSUME)
     mine, byte = h.constant(2, "mine"), h.constant(4, "byte")
@@ -203,7 +219,7 @@ def configuration_bytes() -> Harness:
     number = h.past(h.past(dut.look, "looked"), "number")
     filled = h.past(h.started(), "filled")
     shown = filled & (number == mine)
-    operations = (direct.access.valid, dut.restore, dut.apply, dut.report)
+    operations = (of_legacy | of_direct, dut.restore, dut.apply, dut.report)
     h.assume(sum(operations) <= filled)
     h.assume(~dut.apply | dut.update_waiting & (dut.update_function == number))
     # An update for a function that does not exist is taken and forgotten.
@@ -217,7 +233,7 @@ def configuration_bytes() -> Harness:
 
     # What the byte holds, and what waits to become its value.
     value, known, staged, staged_here, pending = Signal(8), Signal(), Signal(8), Signal(), Signal()
-    here = shown & direct.access.valid & (access.offset[2:] == byte[2:])
+    here = shown & accessed & (access.offset[2:] == byte[2:])
     written = Signal()
     h.m.d.comb += written.eq(here & access.write & access.strobe.bit_select(byte[:2], 1) & driver)
     with h.m.If(shown & dut.restore):
@@ -231,7 +247,7 @@ def configuration_bytes() -> Harness:
     with h.m.Elif(dut.update.valid & dut.update.ready & (beat.offset[2:] == byte[2:])
                   & beat.strobe.bit_select(byte[:2], 1) & (driver | device)):
         h.m.d.sync += [staged.eq(beat.data.word_select(byte[:2], 8)), staged_here.eq(1)]
-    h.check(~(here & known) | (direct.reply.p.data.word_select(byte[:2], 8) == value))
+    h.check(~(here & known) | (shows.word_select(byte[:2], 8) == value))
     h.check(~written | dut.driver_wrote)
 
     # A report is seen in the clock after it was made.
@@ -253,4 +269,5 @@ def configuration_bytes() -> Harness:
     h.cover(here & known & (mine == 2) & (byte == 2) & (value == 0) & h.past(shown & dut.restore))
     h.cover(tells & (byte == 5) & h.past(h.past(written)))
     h.cover(here & known & device & h.past(dut.apply) & (value == 0x5A))
+    h.cover(here & known & of_legacy & dut.msix_enabled & (value == 0x5A))
     return h

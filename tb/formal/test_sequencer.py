@@ -8,10 +8,13 @@ from virtio_mmr.gateware.access.sequencer import AccessSequencer
 from virtio_mmr_sim.formal import Engine, Harness, Mode
 
 
-def sequencer(h: Harness, *, longest: int, driven=(), **sizes):
-    """A small sequencer whose requests are lawful, and whose completions leave only when they have begun."""
+def sequencer(h: Harness, *, longest: int, driven=(), several: bool = False, **sizes):
+    """A small sequencer whose requests are lawful, and whose completions leave only when they have begun.
+
+    With *several* functions all of them have the same BARs.
+    """
     with scaled(**sizes):
-        dut = h.add(AccessSequencer(BARS), driven={"hold", *driven})
+        dut = h.add(AccessSequencer(BARS, virtual_bars=BARS if several else ()), driven={"hold", *driven})
     lawful(h, dut.request, longest=longest)
     op = dut.operation
     h.final = op.valid & op.p.answered & op.p.last & op.p.completion.final
@@ -25,9 +28,9 @@ def sequencer(h: Harness, *, longest: int, driven=(), **sizes):
     return dut
 
 
-def walks(longest: int) -> Harness:
+def walks(longest: int, *, several: bool = False) -> Harness:
     h = Harness()
-    dut = sequencer(h, longest=longest)
+    dut = sequencer(h, longest=longest, several=several)
     p, op, request = dut.request.p, dut.operation, dut.request
     access, completion = op.p.access, op.p.completion
 
@@ -45,6 +48,7 @@ def walks(longest: int) -> Harness:
         h.check(op.p.last == (e.refused | (piece + 1 == e.dwords)))
         h.check(access.write == e.write)
         r = e.request
+        h.check((access.function == r.place.function) | (not several))
         with h.m.If(e.refused):
             h.check(access.strobe == 0)
         with h.m.Else():
@@ -75,6 +79,7 @@ def walks(longest: int) -> Harness:
     h.check(~h.past(done) | (posted & (walked + 1 == length)))
     with h.m.If(posted):
         h.check(is_write(before) & access.write)
+        h.check((access.function == before.place.function) | (not several))
         h.check(access.strobe == Mux(walked == 0, before.first_be, Mux(walked + 1 == length, before.last_be, 0b1111)))
         h.check(access.offset == ((before.place.offset + walked)[:10] << 2))
         h.check(access.data == Mux(walked == 0, before.data, payload))
@@ -87,6 +92,8 @@ def walks(longest: int) -> Harness:
     h.check(~h.begins | h.past(dut.room))
     h.check(~h.begins | ~h.past(op.valid & op.p.answered & op.p.last & ~op.p.first))
     h.check(~h.past(dut.event_slot) | ~op.valid)
+    # Whose operation comes is said a clock ahead.
+    h.check(~op.valid | (access.function == h.past(dut.function_ahead)))
 
     h.cover(mine & ~e.final & op.p.first & (e.dwords == 2) & (e.low == 1))
     h.cover(mine & e.final & op.p.last & (position == 2))
@@ -102,6 +109,12 @@ CLAIM = ("each request is walked once, in order: non-posted requests with their 
 @proof(CLAIM, block="AccessSequencer", mode=Mode.BOUNDED, depth=8, cover=12, engine=Engine.BOOLECTOR)
 def test_walks():
     return walks(longest=3)
+
+
+@proof(f"{CLAIM}; with several functions each access is that of its request's function, which is said a clock ahead",
+       block="AccessSequencer", mode=Mode.BOUNDED, depth=8, cover=12, engine=Engine.BOOLECTOR)
+def test_walks_of_several_functions():
+    return walks(longest=3, several=True)
 
 
 @proof(CLAIM, block="AccessSequencer", mode=Mode.BOUNDED, depth=13, engine=Engine.BOOLECTOR, stage="full")

@@ -97,6 +97,9 @@ FAULTS = (
         "a configuration read shows the register of the one before", (bench(
             "configuration", "every_dword_answers_and_shows_its_reset_value"),)),
     Fault(
+        "access/sequencer.py", "goes_first | (waiting & ~wants_write)", "goes_first | waiting",
+        "a write meets the row of the function whose read waits", (proof("sequencer", "walks_of_several_functions"),)),
+    Fault(
         "access/sequencer.py", "Mux(piece_last & ends, head.last_be, 0b1111)", "Mux(ends, head.last_be, 0b1111)",
         "byte enables of the last dword reach those before it", (proof("sequencer", "walks"),)),
     Fault(
@@ -166,7 +169,8 @@ FAULTS = (
         "access/virtual.py", "load = request.valid & ~passed & ~spare_valid", "load = request.valid & ~spare_valid",
         "a long write to a virtual function is done twice", (proof("schedule", "virtual_stage"),)),
     Fault(
-        "access/virtual.py", "with m.If(inside & steady)", "with m.If(inside)",
+        "access/virtual.py", "near.eq(~difference[len(sizes):].any() & steady)",
+        "near.eq(~difference[len(sizes):].any())",
         "a function is named that there is not when the page size changes", (proof("schedule", "virtual_stage"),)),
     Fault(
         "access/virtual.py", "request.ready.eq(done | (~long & ~spare_valid))", "request.ready.eq(done | ~long)",
@@ -242,6 +246,11 @@ FAULTS = (
         "windows/device.py", "self.apply | (self.update.valid & self.update.ready & beat.last & ~known)", "self.apply",
         "an update for a function that does not exist lands in one that does",
         (proof("boundary", "device_configuration"),)),
+    Fault(
+        "windows/device.py", "Mux(self.msix_enabled, behind[moved - first + i], behind[i])", "behind[i]",
+        "a function's legacy configuration stays where it is when MSI-X is enabled",
+        (proof("rows", "device_configuration_of_many_functions_for_longer"), block(
+            "windows_device", "functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
     Fault(
         "windows/device.py", "rows.change.eq(changes.any() | taken.any())", "rows.change.eq(changes.any())",
         "what a virtual function's driver wrote is told for ever",

@@ -513,6 +513,9 @@ class Endpoint(wiring.Component):
                 state.eventful_ahead.eq(schedule.coming_eventful),
                 *([] if with_modern else [state.data_ahead.eq(router.coming.p.data)]),
                 device.look.eq(schedule.look),
+                device.coming.valid.eq(router.coming.valid),
+                device.coming.p.eq(router.coming.p),
+                device.msix_enabled.eq(msix_enable),
                 table.look_function.eq(schedule.coming_function),
                 table.look_queue.eq(state.queue_ahead),
                 *([] if with_modern else [

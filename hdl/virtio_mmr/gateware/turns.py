@@ -50,7 +50,7 @@ class Turns(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.standing = self._standing = standing = RowStore(
-            1, self._functions, latency=2, late_bits=0)
+            1, self._functions, latency=2, behind=True, late_bits=0)
         m.submodules.waiting = waiting = BlockQueue(self._entry, 1 << (self._functions - 1).bit_length())
         self._enters, self._entered = enters, entry = Signal(), Signal(self._entry)
         # A reset does not reach what RAMs show.

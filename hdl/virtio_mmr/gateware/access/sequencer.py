@@ -343,7 +343,13 @@ class AccessSequencer(wiring.Component):
             m.d.comb += chosen.eq(w)
         # A request stays inside 4 KiB, so only the low bits of its place move.
         last_place = Signal(10)
-        m.d.comb += [regions.place.eq(chosen.place), self.function_ahead.eq(chosen.place.function)]
+        m.d.comb += [
+            regions.place.eq(chosen.place),
+            # The rows of several functions wait for this one, so it has a choice of its own: a head that may not start
+            # yet does no harm here.
+            self.function_ahead.eq(
+                Mux(goes_first | (waiting & ~wants_write), head.place.function, p.place.function)),
+        ]
         with m.If(walking | writing):
             m.d.comb += regions.place.offset[:10].eq(last_place + 1)
         with m.Elif(from_head & head_long):

@@ -98,8 +98,10 @@ class VirtualDecoder(wiring.Component):
                 with m.If(self.page_size[page]):
                     m.d.comb += [index.eq(difference >> more), offset.eq(Cat(within, difference[:more]))]
                     m.d.sync += sizes.eq(Mux(self.memory_enabled, self.present << more, 0))
-            inside = ~difference[len(sizes):].any() & (difference[:len(sizes)] < sizes)
-            with m.If(inside & steady):
+            # A carry is late: what else is asked for stands ready.
+            near = Signal(name=f"near_{bar.index}", attrs={"keep": 1})
+            m.d.comb += near.eq(~difference[len(sizes):].any() & steady)
+            with m.If(near & (difference[:len(sizes)] < sizes)):
                 m.d.comb += [
                     self.claimed.eq(1),
                     self.function.eq(index[:8] + 1),
@@ -174,8 +176,12 @@ class VirtualStage(wiring.Component):
             m.d.sync += passed.eq(0)
 
         found = Signal(Request)
-        m.d.comb += found.eq(request.p)
-        with m.If((request.p.kind == Kind.MEMORY) & (request.p.place.bar == NOWHERE) & decoder.claimed & allowed):
+        looks = Signal(attrs={"keep": 1})
+        m.d.comb += [
+            found.eq(request.p),
+            looks.eq((request.p.kind == Kind.MEMORY) & (request.p.place.bar == NOWHERE) & allowed),
+        ]
+        with m.If(looks & decoder.claimed):
             m.d.comb += [
                 found.place.bar.eq(decoder.bar),
                 found.place.function.eq(decoder.function),

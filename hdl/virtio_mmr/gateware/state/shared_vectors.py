@@ -117,7 +117,8 @@ class SharedVectorTable(wiring.Component):
 
         # --- Which rows count -----------------------------------------------------------------------------
         function_row = data.StructLayout({"valid": groups, "pending_valid": groups, "waiting": groups})
-        m.submodules.functions = rows = RowStore(function_row, self._functions, latency=3)
+        m.submodules.functions = rows = RowStore(
+            function_row, self._functions, latency=3, behind=True)
         row = rows.row
         valid, pending_valid = Signal(), Signal()
         m.d.sync += [

@@ -9,9 +9,10 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from virtio_mmr.gateware.access.carryless import below
-from virtio_mmr.gateware.access.interface import AccessPort
+from virtio_mmr.gateware.access.interface import Access, AccessPort, Space
 from virtio_mmr.gateware.backend import ConfigUpdate, ConfigWrite
 from virtio_mmr.gateware.state.rows import RowStore
+from virtio_mmr.spec import legacy
 from virtio_mmr.spec.device_types import DeviceType, Owner
 
 
@@ -58,6 +59,9 @@ class DeviceWindow(wiring.Component):
     look : In(8)
         Row that everything else is about two clocks later. With several functions. Of one that does not exist nothing
         may come but an update.
+    coming : In(stream.Signature(Access, always_ready=True)), msix_enabled : In(1)
+        With several functions: the access of the next clock to any window, with its ``offset`` there, from which follow
+        the bytes that it is for; and whether MSI-X is enabled in this clock, which moves them.
     restore : In(1)
         Return the row to its initial values; wins over everything else in its clock.
     driver_wrote : Out(1)
@@ -93,7 +97,8 @@ class DeviceWindow(wiring.Component):
                 raise ValueError(
                     f"the {kind.name} configuration has {kind.config_size} bytes; the image has {len(one)}")
         row = {"function": In(8), "report_wanted": Out(1)} if functions == 1 else {
-            "look": In(8), "report": In(1), "unreported": Out(1)}
+            "look": In(8), "coming": In(stream.Signature(Access, always_ready=True)), "msix_enabled": In(1),
+            "report": In(1), "unreported": Out(1)}
         super().__init__({
             "legacy": In(AccessPort()),
             "direct": In(AccessPort()),
@@ -126,6 +131,28 @@ class DeviceWindow(wiring.Component):
                     counted[byte] = Mux(low[8], carried[byte - first], self._virtual_image[byte])
                 counted[last] = low[:8]
         return [Mux(virtual, mine, byte) for mine, byte in zip(counted, self._image, strict=True)]
+
+    def _select(self, m: Module, selected: list[Signal], valid):
+        """Finds the dword that an access is for; gives whether the access comes through the legacy window."""
+        if self._functions == 1:
+            of_legacy = self.legacy.access.valid
+            number = Mux(of_legacy, self.legacy.access.p.offset, self.direct.access.p.offset)[2:]
+            m.d.comb += [signal.eq(valid & (number == i)) for i, signal in enumerate(selected)]
+            return of_legacy
+        # Much follows from that, so it is found out a clock ahead, for either place in the legacy window.
+        coming, of_legacy = self.coming, Signal()
+        number = coming.p.offset[2:]
+        legacy_comes = coming.valid & (coming.p.space == Space.LEGACY)
+        direct_comes = coming.valid & (coming.p.space == Space.DEVICE)
+        m.d.sync += of_legacy.eq(legacy_comes)
+        first, moved = (legacy.CONFIG_OFFSET[enabled] // 4 for enabled in (False, True))
+        behind = [Signal(name=f"legacy_{dword}") for dword in range(first, moved + len(selected))]
+        m.d.sync += [signal.eq(legacy_comes & (number == first + i)) for i, signal in enumerate(behind)]
+        for i, signal in enumerate(selected):
+            direct = Signal(name=f"direct_{i}")
+            m.d.sync += direct.eq(direct_comes & (number == i))
+            m.d.comb += signal.eq(direct | Mux(self.msix_enabled, behind[moved - first + i], behind[i]))
+        return of_legacy
 
     def elaborate(self, platform):
         m = Module()
@@ -182,15 +209,13 @@ class DeviceWindow(wiring.Component):
 
         # --- Accesses -----------------------------------------------------------------------------------
         places = swapped(self._kind)
-        access = Signal.like(self.direct.access.p)
-        valid = self.legacy.access.valid | self.direct.access.valid
-        m.d.comb += access.eq(Mux(self.legacy.access.valid, self.legacy.access.p, self.direct.access.p))
-        big = self.big & self.legacy.access.valid if self._big_endian else 0
         count = -(-self._kind.config_size // 4)
-        number = access.offset[2:]
         selected = [Signal(name=f"dword_{i}") for i in range(count)]
-        for i, signal in enumerate(selected):
-            m.d.comb += signal.eq(valid & (number == i))
+        valid = self.legacy.access.valid | self.direct.access.valid
+        of_legacy = self._select(m, selected, valid)
+        access = Signal.like(self.direct.access.p)
+        m.d.comb += access.eq(Mux(of_legacy, self.legacy.access.p, self.direct.access.p))
+        big = self.big & of_legacy if self._big_endian else 0
 
         def value(byte: int):
             if byte >= self._kind.config_size:
