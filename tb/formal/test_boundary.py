@@ -110,6 +110,7 @@ def test_device_configuration():
     accessed = legacy.access.valid | direct.access.valid
     h.assume(~(legacy.access.valid & direct.access.valid))
     h.assume(~((dut.apply | dut.restore) & accessed))
+    h.assume(~(dut.report & (dut.apply | dut.restore | accessed)))
     h.assume(~dut.apply | dut.update_waiting)
     h.assume(dut.function == 0)
     access = Signal.like(direct.access.p)

@@ -97,6 +97,10 @@ FAULTS = (
         "a configuration read shows the register of the one before", (bench(
             "configuration", "every_dword_answers_and_shows_its_reset_value"),)),
     Fault(
+        "access/sequencer.py", "(ended if self._deferred else 0)", "0",
+        "a completion begins while the end of a long one is on its way",
+        (proof("sequencer", "walks_of_several_functions_for_longer"),)),
+    Fault(
         "access/sequencer.py", "goes_first | (waiting & ~wants_write)", "goes_first | waiting",
         "a write meets the row of the function whose read waits", (proof("sequencer", "walks_of_several_functions"),)),
     Fault(
@@ -267,8 +271,7 @@ FAULTS = (
         (proof("rows", "device_configuration_of_many_functions_for_longer"), block(
             "windows_device", "functions_have_rows_of_their_own_and_every_change_is_seen_by_the_next_look"))),
     Fault(
-        "state/function.py", "Cat(write.data[bit] for bit in places).any(), ~old[15])",
-        "Cat(write.data[bit] for bit in places).any(), C(1))",
+        "state/function.py", "Mux(write.write[i], byte, ~old[15])", "Mux(write.write[i], byte, C(1))",
         "a byte written beside none makes a vector", (block(
             "state_function", "any_accesses_and_events_change_the_row_as_the_rules_say"), TRAFFIC)),
     Fault(

@@ -167,6 +167,14 @@ class Endpoint(wiring.Component):
         big_endian = any(kind.control is not None and kind.control.big_endian for kind in kinds)
         # Register tables whose items make up a function's view.
         tables = [*_TABLES, *([modern.COMMON] if with_modern else [])]
+        spaces = [Space.CONFIG, *(
+            space for space in Space if space not in (Space.CONFIG, Space.HOLE)
+            and any(kind.find(build.Space[space.name]) is not None for kind in kinds))]
+        # Vectors are shown a clock late, and so are rows of queues of several functions.
+        late_queues = several and not with_modern
+        late = [*([Space.LEGACY] if late_queues else []),
+                *([Space.CONTROL] if several and Space.CONTROL in spaces else []),
+                *([Space.MSIX] if Space.MSIX in spaces else [])]
 
         # --- Link to requests -----------------------------------------------------------------------------
         if owned:
@@ -181,7 +189,8 @@ class Endpoint(wiring.Component):
             m.submodules.decoder = decoder = BarDecoder(
                 config.bars, strict_64bit=config.datapath.strict_64bit, virtual=several)
         m.submodules.sequencer = sequencer = AccessSequencer(
-            config.bars, virtual_bars=kinds[-1].bars if several else (), max_payload=config.datapath.max_payload)
+            config.bars, virtual_bars=kinds[-1].bars if several else (), max_payload=config.datapath.max_payload,
+            deferred=bool(late))
         m.submodules.schedule = schedule = Schedule(functions)
         if owned:
             m.submodules.extension = config_space = ConfigExtension(
@@ -254,14 +263,6 @@ class Endpoint(wiring.Component):
 
         # --- Operations to windows ------------------------------------------------------------------------
         operation, function = schedule.executed, schedule.function
-        spaces = [Space.CONFIG, *(
-            space for space in Space if space not in (Space.CONFIG, Space.HOLE)
-            and any(kind.find(build.Space[space.name]) is not None for kind in kinds))]
-        # Vectors are shown a clock late, and so are rows of queues of several functions.
-        late_queues = several and not with_modern
-        late = [*([Space.LEGACY] if late_queues else []),
-                *([Space.CONTROL] if several and Space.CONTROL in spaces else []),
-                *([Space.MSIX] if Space.MSIX in spaces else [])]
         m.submodules.router = router = AccessRouter(spaces, late=late, reach={
             Space.LEGACY: (legacy.CONFIG_OFFSET[True] + config.kind.config_size - 1).bit_length(),
             Space.DEVICE: max(config.kind.config_size - 1, 0).bit_length(),
@@ -405,7 +406,7 @@ class Endpoint(wiring.Component):
         if several:
             may_request = Mux(physical_now, control.bus_master, own.bus_master & control.awake)
         m.d.comb += [
-            sequencer.event_wanted.eq(events.event.valid),
+            sequencer.event_wanted.eq(events.event.valid & ~events.event.ready),
             events.update_waiting.eq(device.update_waiting),
             events.update_function.eq(device.update_function),
             events.applied.eq(device.apply),
@@ -532,6 +533,7 @@ class Endpoint(wiring.Component):
             m.d.comb += [
                 table.function.eq(function),
                 device.function.eq(function),
+                device.report.eq(~operation.valid & (event.kind == EventKind.NONE)),
                 table.queue.eq(Mux(schedule.eventful, event.queue, state.queue_select)),
                 interrupts.eq(interrupting(state.row)),
                 events.report_wanted.eq(notify.wanted),
@@ -603,7 +605,7 @@ class Endpoint(wiring.Component):
             ]
 
         # --- Completions and interrupts to the link -------------------------------------------------------
-        m.submodules.completion = completion = CompletionBuilder(width, late=bool(late), deferred=several)
+        m.submodules.completion = completion = CompletionBuilder(width, late=bool(late), deferred=bool(late))
         if late and windowed:
             m.d.comb += [detour.onward_late.eq(router.late), completion.late_reply.eq(detour.late)]
         elif late:

@@ -8,13 +8,12 @@ Specification: PCI Express Base 5.0, 2.3.1.1 (completions of reads) and 2.4.1 (o
   for a clock while it is first in the queue.
 - Long reads run in pieces that end at 128-byte boundaries. Between two pieces a waiting posted write
   goes first; after a posted write a waiting piece does.
-- Events of the back end take clocks that no access wants, and one in eight otherwise. With several functions the clock
-  of an event is chosen a clock ahead: it is the one behind a clock that no access wanted.
+- An event of the back end takes the clock behind one that no access wanted, and one in eight otherwise.
 """
 
 from collections.abc import Sequence
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -121,6 +120,8 @@ class AccessSequencer(wiring.Component):
         Where those of a virtual function are.
     max_payload
         Largest payload of a write, in bytes.
+    deferred
+        The completion of a long read is stored two clocks behind its last dword, and not one.
 
     Members
     -------
@@ -149,10 +150,12 @@ class AccessSequencer(wiring.Component):
         Do nothing; the state of functions is being changed. What has begun goes on afterwards.
     """
 
-    def __init__(self, bars: Sequence[Bar], *, virtual_bars: Sequence[Bar] = (), max_payload: int = 128):
+    def __init__(self, bars: Sequence[Bar], *, virtual_bars: Sequence[Bar] = (), max_payload: int = 128,
+                 deferred: bool = False):
         self._bars = tuple(bars)
         self._virtual_bars = tuple(virtual_bars)
         self._max_payload = max_payload
+        self._deferred = deferred
         super().__init__({
             "request": In(stream.Signature(Request)),
             "payload": In(32),
@@ -251,8 +254,8 @@ class AccessSequencer(wiring.Component):
         piece_last = piece_left == 1
 
         # --- Who goes -----------------------------------------------------------------------------------
-        # No completion starts in the clock behind a long one's last dword, which is still being stored; with several
-        # functions it is stored a clock later.
+        # No completion starts in the clock behind a long one's last dword, which is still being stored; where that is
+        # deferred, not in the next one either.
         resting, ended = Signal(), Signal()
         may_start = self.room & ~resting
         head_may_start = waiting & may_start & (head.simple | cut)
@@ -277,11 +280,11 @@ class AccessSequencer(wiring.Component):
             go_head.eq(~stopped & from_head),
             go_write.eq(~stopped & wants_write & ~goes_first),
             go_direct.eq(~stopped & direct),
-            self.event_slot.eq((event_first if several else ~(go_head | go_write | go_direct)) & ~self.hold),
+            self.event_slot.eq(event_first & ~self.hold),
         ]
-        # With several functions whose rows are looked up follows from the choice, at the end of a long clock; there an
-        # event is chosen behind the clock that nobody wanted, which shortens it.
-        nobody = ~(go_head | go_write | go_direct) if several else C(0)
+        # Much follows from the choice, at the end of a long clock, so an event is chosen behind the clock that nobody
+        # wanted.
+        nobody = ~(go_head | go_write | go_direct)
         m.d.sync += event_first.eq(
             self.event_wanted & ~self.event_slot & (event_first | nobody | patience[1:].all()))
         with m.If(self.event_slot | ~self.event_wanted):
@@ -316,7 +319,7 @@ class AccessSequencer(wiring.Component):
             m.d.sync += [prepared.eq(0), cut.eq(0)]
         m.d.sync += [
             ended.eq(long & piece_last),
-            resting.eq((long & piece_last) | (ended if several else 0)),
+            resting.eq((long & piece_last) | (ended if self._deferred else 0)),
             # Three more may be under way when the flag falls: in the request register, taken in the clock in which
             # it falls, and offered in the clock before.
             self.non_posted_ok.eq(below(queue.stored, QUEUE_DEPTH - QUEUE_RESERVE - 3)),

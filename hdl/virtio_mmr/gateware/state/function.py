@@ -441,6 +441,9 @@ class FunctionState(wiring.Component):
             def fits(old, write, value, vectors):
                 # What was there before is a vector or NO_VECTOR, and the highest bit says which: the rest of a kept
                 # byte needs no look, for it comes late in the clock.
+                if vectors < 256:
+                    in_range = below(write.data[:8], vectors), ~write.data[8:].any()
+                    return Cat(Mux(write.write[i], byte, ~old[15]) for i, byte in enumerate(in_range)).all()
                 bits = (vectors - 1).bit_length()
                 above = [range(max(bits, start), start + 8) for start in (0, 8)]
                 clear = Cat(Mux(write.write[i], ~Cat(write.data[bit] for bit in places).any(), ~old[15])

@@ -79,8 +79,8 @@ class DeviceWindow(wiring.Component):
     report_wanted : Out(1)
         Such a dword waits for a clock without an access. With one function.
     report : In(1)
-        This clock belongs to a report of the row, if `write` is free: the lowest such dword is offered there. Never
-        together with an access, `apply` or `restore`. With several functions.
+        This clock is free for a report of the row: if `write` is, too, the lowest such dword is offered there. Never
+        together with an access, `apply` or `restore`.
     unreported : Out(1)
         The row has such dwords, when this clock is over. With several functions.
     """
@@ -98,7 +98,7 @@ class DeviceWindow(wiring.Component):
                     f"the {kind.name} configuration has {kind.config_size} bytes; the image has {len(one)}")
         row = {"function": In(8), "report_wanted": Out(1)} if functions == 1 else {
             "look": In(8), "coming": In(stream.Signature(Access, always_ready=True)), "msix_enabled": In(1),
-            "report": In(1), "unreported": Out(1)}
+            "unreported": Out(1)}
         super().__init__({
             "legacy": In(AccessPort()),
             "direct": In(AccessPort()),
@@ -111,6 +111,7 @@ class DeviceWindow(wiring.Component):
             "update_function": Out(8),
             "apply": In(1),
             "write": Out(stream.Signature(ConfigWrite)),
+            "report": In(1),
             **row,
         })
 
@@ -132,10 +133,11 @@ class DeviceWindow(wiring.Component):
                 counted[last] = low[:8]
         return [Mux(virtual, mine, byte) for mine, byte in zip(counted, self._image, strict=True)]
 
-    def _select(self, m: Module, selected: list[Signal], valid):
+    def _select(self, m: Module, selected: list[Signal]):
         """Finds the dword that an access is for; gives whether the access comes through the legacy window."""
         if self._functions == 1:
             of_legacy = self.legacy.access.valid
+            valid = of_legacy | self.direct.access.valid
             number = Mux(of_legacy, self.legacy.access.p.offset, self.direct.access.p.offset)[2:]
             m.d.comb += [signal.eq(valid & (number == i)) for i, signal in enumerate(selected)]
             return of_legacy
@@ -211,8 +213,7 @@ class DeviceWindow(wiring.Component):
         places = swapped(self._kind)
         count = -(-self._kind.config_size // 4)
         selected = [Signal(name=f"dword_{i}") for i in range(count)]
-        valid = self.legacy.access.valid | self.direct.access.valid
-        of_legacy = self._select(m, selected, valid)
+        of_legacy = self._select(m, selected)
         access = Signal.like(self.direct.access.p)
         m.d.comb += access.eq(Mux(of_legacy, self.legacy.access.p, self.direct.access.p))
         big = self.big & of_legacy if self._big_endian else 0
@@ -276,9 +277,8 @@ class DeviceWindow(wiring.Component):
         dwords = sorted({byte // 4 for byte in driver})
         out, taken = self.write, Signal(len(dwords))
         # A report needs a clock in which its row stands still.
-        idle, free = Signal(), ~out.valid | out.ready
-        m.d.comb += idle.eq(
-            free & ~valid & ~self.apply & ~self.restore if self._functions == 1 else free & self.report)
+        idle = Signal()
+        m.d.comb += idle.eq((~out.valid | out.ready) & self.report)
         with m.If(out.ready):
             m.d.sync += out.valid.eq(0)
         for n, dword in enumerate(dwords):
