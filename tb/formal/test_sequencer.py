@@ -121,7 +121,8 @@ def test_walks_of_several_functions():
     return walks(longest=3, several=True)
 
 
-@proof(FUNCTIONS, block="AccessSequencer", mode=Mode.BOUNDED, depth=11, engine=Engine.BOOLECTOR, stage="broad")
+@proof(FUNCTIONS, block="AccessSequencer", mode=Mode.BOUNDED, depth=11, cover=12, engine=Engine.BOOLECTOR,
+       stage="broad")
 def test_walks_of_several_functions_for_longer():
     return walks(longest=3, several=True)
 
