@@ -101,6 +101,10 @@ FAULTS = (
         "a completion begins while the end of a long one is on its way",
         (proof("sequencer", "walks_of_several_functions_for_longer"),)),
     Fault(
+        "endpoint.py", "max_payload=config.datapath.max_payload,\n            deferred=bool(late))",
+        "max_payload=config.datapath.max_payload)",
+        "the sequencer does not know that the end of a long completion is stored late", (TRAFFIC,)),
+    Fault(
         "access/sequencer.py", "goes_first | (waiting & ~wants_write)", "goes_first | waiting",
         "a write meets the row of the function whose read waits", (proof("sequencer", "walks_of_several_functions"),)),
     Fault(

@@ -406,6 +406,7 @@ class Endpoint(wiring.Component):
         if several:
             may_request = Mux(physical_now, control.bus_master, own.bus_master & control.awake)
         m.d.comb += [
+            # With one function an event is still on offer in its own clock; it wants no other.
             sequencer.event_wanted.eq(events.event.valid & ~events.event.ready),
             events.update_waiting.eq(device.update_waiting),
             events.update_function.eq(device.update_function),
